@@ -163,7 +163,7 @@ validate: $(LINT) ## Validate the templates as AWS does (sam validate --lint)
 	@.venv/bin/sam validate --lint --region eu-central-1
 
 preflight: $(LOCAL) ## On AWS: check what `sam deploy` needs before it creates anything
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.preflight $(if $(STACK),--stack $(STACK)) $(if $(NAT_GATEWAYS),--nat-gateways $(NAT_GATEWAYS)) $(if $(ZONES),--zones $(ZONES)) $(if $(API_LOG_ROLE),--api-log-role $(API_LOG_ROLE)) $(if $(CONSOLE),--console $(CONSOLE))
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.preflight $(if $(STACK),--stack $(STACK)) $(if $(NAT_GATEWAYS),--nat-gateways $(NAT_GATEWAYS)) $(if $(ZONES),--zones $(ZONES)) $(if $(API_LOG_ROLE),--api-log-role $(API_LOG_ROLE)) $(if $(CONSOLE),--console $(CONSOLE)) $(if $(API_DOMAIN),--api-domain $(API_DOMAIN))
 
 close-group: $(LOCAL) ## On AWS: close the default security group of the created VPC: STACK=<control stack>
 	@$(PYTHON) -m tools.default_group --stack $(STACK)

@@ -51,10 +51,10 @@ def request(run: Run) -> dict[str, Any]:
         "Partitions": PARTITIONS,
         "ReplicationFactor": 3,
         "BrokerMemory": MEMORY,
+        "AcceptPlaintext": True,
     }
     if cidr := run.state["settings"].get("clientCidr"):
         found |= {"LoadBalancerScheme": "internet-facing", "AllowedCidrs": cidr}
-        found["AcceptPlaintext"] = True
     return found
 
 
@@ -390,7 +390,7 @@ def break_and_resume(run: Run) -> None:
     """
     name = f"b{run.id}"
     _will_make(run, name)
-    given = {"Trial": True, "Connectors": 0}
+    given = {"Trial": True, "Connectors": 0, "AcceptPlaintext": True}
     if stack(run, _stack_of(run, name)) is None or run.record["attempt"] == 1:
         plan = _console_plan(run, name, given)
         taken = _take_namespace(run, name)

@@ -139,7 +139,9 @@ def own_instance(root: Path, block: str, verb: str) -> None:
     """Start (`up`) or stop (`down`) an instance for this run alone. Raises ``NoTargetError``."""
     root.mkdir(parents=True, exist_ok=True)
     smallest = root / "input.json"
-    smallest.write_text(json.dumps({"clusterName": "demo", "parameters": {"Trial": True}}))
+    smallest.write_text(
+        json.dumps({"clusterName": "demo", "parameters": {"Trial": True, "AcceptPlaintext": True}})
+    )
     arguments = ["-m", "local", verb, "--root", str(root), "--block", block]
     done = subprocess.run(
         [sys.executable, *arguments, "--input", str(smallest)],

@@ -37,7 +37,7 @@ FLEETS = {10: 5, 100: 3, 400: 1}
 FUNCTIONS = ("LocateCluster", "ProbeHealth", "ObserveHealth", "JudgeHealth")
 # One alarm for the verdict, one for missing checks, three for Aurora and EFS; four metrics and the
 # eleven of DetailedMetrics.
-ALARMS, METRICS = 5, 15
+ALARMS, METRICS = 5, 17
 # What is paid by the request, with the units that one is: the record of a check is below 2 KB,
 # items that are read are below 4 KB, and a secret is read with its key.
 PAID = {

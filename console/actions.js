@@ -21,6 +21,39 @@ export const rotate = (name, secrets) =>
     note: secrets.length ? "" : "Without a choice, all passwords are rotated.",
   });
 
+export const openManagement = (name, minutes, cidr) =>
+  change(`Open the management API of ${name} for ${minutes} minutes`, "PUT", cluster(name, "management-access"), cidr ? { minutes, cidrs: [cidr] } : { minutes }, {
+    typed: name, note: "It has no authentication: every client that reaches it can delete all data. Without a range, the VPC is let in.",
+  });
+
+export const closeManagement = (name) => change(`Close the management API of ${name}`, "DELETE", cluster(name, "management-access"), {});
+
+export const takeBackup = (name) =>
+  change(`Take a backup of ${name}`, "POST", cluster(name, "backups"), {}, { note: "A snapshot of the database, then a backup of the brokers. No task is changed." });
+
+export const deleteBackup = (name, id) =>
+  change(`Delete backup ${id} of ${name}`, "DELETE", cluster(name, "backups", id), { confirm: name }, { typed: name, note: "Its snapshot of the database is deleted with it." });
+
+export const planFormer = (name) =>
+  change(`List what restores of ${name} have replaced`, "DELETE", cluster(name, "former-data"), { dryRun: true }, { note: "A list changes nothing." });
+
+export const deleteFormer = (name) =>
+  change(`Delete what restores of ${name} have replaced`, "DELETE", cluster(name, "former-data"), { confirm: name }, { typed: name, note: "Former databases are deleted, each after a final snapshot, and buckets of former leases." });
+
+const restored = ({ backup, to }) => ({ ...(backup ? { backup: Number(backup) } : {}), ...(to ? { to } : {}) });
+
+export const planRestore = (name, given) =>
+  change(`Plan a restore of ${name}`, "POST", cluster(name, "restores"), { ...restored(given), dryRun: true }, { note: "A plan changes nothing." });
+
+export const restore = (name, given) =>
+  change(`Restore ${name}`, "POST", cluster(name, "restores"), { confirm: name, ...restored(given) }, { typed: name, note: "Brokers and connectors stop, and everything after that backup is gone for applications and users." });
+
+export const planRehearsal = (name) =>
+  change(`Plan a rehearsal of ${name}`, "POST", cluster(name, "rehearsals"), { dryRun: true }, { note: "A plan changes nothing." });
+
+export const rehearse = (name) =>
+  change(`Rehearse a restore of ${name}`, "POST", cluster(name, "rehearsals"), {}, { note: "A backup is restored into a trial, which is compared and removed. It costs what the cluster costs without connectors for as long." });
+
 export const plan = (name, body) => change(`Plan for ${name}`, "POST", cluster(name, "plans"), body, { note: "A plan changes nothing." });
 
 export const freeze = (name, reason) =>

@@ -86,7 +86,8 @@ export function cluster({ api, change }, name) {
       ${body.pendingChange ? html`<p>Cluster change ${body.pendingChange.id}: step ${body.pendingChange.done} of ${body.pendingChange.planned}${body.pendingChange.next ? `, next: ${body.pendingChange.next}` : ""} <progress max=${body.pendingChange.planned} value=${body.pendingChange.done} aria-label="Cluster change"></progress></p>` : nothing}
       ${topology(body)}</section>` : nothing}
       <section><h2>Health</h2>${reading(health, "The health report")}
-      ${report ? html`<p>${verdict(seen)} checked ${ago(now - Date.parse(report.checkedAt))} ago, ${report.verdict} since ${instant(report.since)}</p>${findings(report.findings)}` : nothing}
+      ${report ? html`<p>${verdict(seen)} checked ${ago(now - Date.parse(report.checkedAt))} ago, ${report.verdict} since ${instant(report.since)}</p>
+      ${report.rehearsal?.measured ? html`<p>Recovery time: ${ago(report.rehearsal.measured.seconds * 1000)}, rehearsed ${instant(report.rehearsal.measured.at)}</p>` : nothing}${findings(report.findings)}` : nothing}
       <p class="buttons"><button @click=${() => context.once(["clusters", name, "health"], { fresh: "true" }, health)}>Check now</button></p></section>
       <section><h2>Operations</h2>${operations.answer ? lines(operations.answer.body.operations) : reading(operations, "Operations")}
       <p><a href=${`#/operations?cluster=${encodeURIComponent(name)}`}>All operations of ${name}</a></p></section>
@@ -111,6 +112,26 @@ function changes(name, body, change, disabled) {
   ${part("Rotate passwords", form("Rotate passwords", ["admin", "connectors", "database"].map((one) => html`<label class="check"><input type="checkbox" name=${one}> ${one}</label>`), {
     Rotate: (given) => change(actions.rotate(name, Object.keys(given))),
   }, { disabled }))}
+  ${part("Backup", form("Take or delete a backup", [field("Backup to delete", "backup", { inputmode: "numeric" })], {
+    "Take a backup": () => change(actions.takeBackup(name)),
+    Delete: ({ backup }) => change(actions.deleteBackup(name, backup)),
+  }, { disabled }))}
+  ${part("Restore", form("Restore a backup", [field("Backup", "backup", { inputmode: "numeric" }), field("Or the newest before", "to")], {
+    Plan: (given) => change(actions.planRestore(name, given)),
+    Restore: (given) => change(actions.restore(name, given)),
+  }, { disabled, note: "Without either, the newest backup. The plan shows what is lost; it changes nothing." }))}
+  ${part("Rehearse a restore", form("Restore a new backup into a trial", [], {
+    Plan: () => change(actions.planRehearsal(name)),
+    Rehearse: () => change(actions.rehearse(name)),
+  }, { disabled, note: "The cluster runs on. The trial is compared with it, timed and removed." }))}
+  ${part("Former data", form("Delete what restores have replaced", [], {
+    List: () => change(actions.planFormer(name)),
+    Delete: () => change(actions.deleteFormer(name)),
+  }, { disabled, note: "The result of the list has what would be deleted, with its bytes." }))}
+  ${part("Management API", form("Open the management API for a limited time", [field("Minutes", "minutes", { inputmode: "numeric", value: 60 }), field("Only from this range", "cidr")], {
+    Open: (given) => change(actions.openManagement(name, number(given.minutes), given.cidr)),
+    Close: () => change(actions.closeManagement(name)),
+  }, { disabled }))}
   ${part(body.freeze ? "Lift the freeze" : "Freeze", body.freeze ? form("Lift the freeze", [], { "Lift the freeze": () => change(actions.thaw(name)) }, { disabled }) : form("Freeze", [field("Reason", "reason")], {
     Freeze: ({ reason }) => change(actions.freeze(name, reason)),
   }, { disabled }))}
@@ -125,7 +146,7 @@ const lines = (found) => (found.length ? table("Operations", ["Operation", "Stat
   instant(one.startedAt), instant(one.endedAt), one.startedBy || "unknown",
 ]), "wide") : html`<p>No operations here.</p>`);
 
-const VERBS = ["", "provision", "scale", "restart", "rotate", "plan", "teardown"];
+const VERBS = ["", "provision", "scale", "restart", "rotate", "manage", "backup", "restore", "rehearse", "plan", "teardown"];
 const STATUS = ["", "RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE", "NOT_STARTED"];
 
 /** Operations by filters, page by page; filters and page are in the address. */

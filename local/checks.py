@@ -6,6 +6,7 @@ import platform
 import shutil
 from typing import TYPE_CHECKING
 
+from local import identity
 from local.config import AWS_PORT, CONSOLE_PORT, LocalConfig
 from local.names import bindable_port
 from local.postgres.distribution import NoPostgresError, distribution
@@ -72,6 +73,7 @@ def _ports(config: LocalConfig) -> list[str]:
         (config.aws_address, AWS_PORT),
         (config.console_address, CONSOLE_PORT),
         (config.database_address, 5432),
+        (config.identity_address, identity.PORT),
         (config.load_balancer_address(0), 80),
         (config.load_balancer_address(1), 26500),
         *((config.task_address(0), port) for port in _BROKER_PORTS),

@@ -18,13 +18,14 @@ from lifecycle.camunda.topology import read_topology, topology_table
 from rich.table import Table
 from rich.text import Text
 
-from local import checks, deploy, endpoints, instance, progress
+from local import checks, deploy, endpoints, identity, instance, progress, zone
 from local.aws.lambda_runtime import ensure_runtime
 from local.config import (
     CONTROL_STACK,
     REGION,
     REPOSITORY,
 )
+from local.https import Unreachable, call
 from local.messages import CHAT_URL
 from local.work import Work
 
@@ -125,8 +126,12 @@ class Commands:
         host = self._running()
         found = endpoints.describe(self.instance)
         self.screen.say(f"Running (pid {host.pid}) in {self.instance.config.root}")
-        shown = ("console", "aws", "alb", "grpc")
-        self.screen.say(_pairs("Endpoints", {key: found[key] for key in shown}))
+        shown = ("console", "aws", "alb", "grpc", "hostedZoneId", "authority")
+        provider = found["identityProvider"]
+        more = {"identity": provider["issuer"], "users": provider["usersAndClients"]}
+        self.screen.say(_pairs("Endpoints", {key: found[key] for key in shown} | more))
+        if found["hosts"]:
+            self.screen.say(_pairs("Names, for /etc/hosts", found["hosts"]))
         self._show_topology()
 
     def env(self) -> None:
@@ -165,7 +170,9 @@ class Commands:
         with self.screen.phase("sam build"):
             built = deploy.build(self.instance, REPOSITORY / "template.yaml", BUILD)
         with self.screen.phase("sam deploy") as phase, self._stack_progress(phase):
-            deploy.deploy(self.instance, built, CONTROL_STACK, self._recipients())
+            identity.ensure_secrets(self.instance)
+            parameters = self._recipients() | {"HostedZoneIds": zone.ensure(self.instance)}
+            deploy.deploy(self.instance, built, CONTROL_STACK, parameters)
 
     def _recipients(self) -> dict[str, str]:
         """Parameters of mail and chat; the secret of the webhook is made if it is missing."""
@@ -212,13 +219,14 @@ class Commands:
 
     def _work(self) -> None:
         """Add a broker while a client creates instances, and show that none of them is lost."""
-        user, password = self._user(endpoints.cluster_outputs(self.instance))
+        outputs = endpoints.cluster_outputs(self.instance)
         found = endpoints.describe(self.instance)
         request = {
             "clusterName": json.loads(self.request.read_text())["clusterName"],
             "count": len(found["brokers"]) + 1,
         }
-        work = Work(found["alb"], user, password)
+        header = self._authorization(outputs)
+        work = Work(self.instance, found["alb"], lambda: header)
         self.screen.say()
         with self.screen.phase("A client starts instances"):
             work.start()
@@ -295,21 +303,50 @@ class Commands:
         outputs = endpoints.cluster_outputs(self.instance)
         for broker in endpoints.describe(self.instance)["brokers"]:
             request = urllib.request.Request(f"{broker['rest']}/v2/topology")  # noqa: S310
-            pair = ":".join(self._user(outputs)).encode()
-            request.add_header("Authorization", f"Basic {base64.b64encode(pair).decode()}")
             try:
+                request.add_header("Authorization", self._authorization(outputs))
                 with urllib.request.urlopen(request, timeout=_REST_SECONDS) as answer:  # noqa: S310
                     return _topology(topology_table(read_topology(json.load(answer))))
             except OSError:
                 continue
         return None
 
+    def _authorization(self, outputs: dict[str, str]) -> str:
+        """Log in as the administrator, or with an identity provider as the health client.
+
+        Raises OSError if the provider gives no token.
+        """
+        if outputs.get("Authentication") != "oidc":
+            pair = ":".join(self._user(outputs)).encode()
+            return f"Basic {base64.b64encode(pair).decode()}"
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": outputs["OidcHealthClientId"],
+            "client_secret": str(self._secret(outputs["OidcHealthSecretArn"])["clientSecret"]),
+        }
+        config, names = self.instance.config, self.instance.names
+        try:
+            answer = call(
+                "POST",
+                outputs["OidcTokenUrl"],
+                resolve=names.reach,
+                form=form,
+                trust=config.trust_file,
+            )
+        except Unreachable as error:
+            raise OSError(str(error)) from error
+        if answer.status != 200:
+            raise OSError(f"{outputs['OidcTokenUrl']} answers {answer.status}")
+        return f"Bearer {answer.document()['access_token']}"
+
     def _user(self, outputs: dict[str, str]) -> tuple[str, str]:
-        secret = self.instance.client("secretsmanager").get_secret_value(
-            SecretId=outputs["AdminUserSecretArn"]
-        )
-        user = json.loads(secret["SecretString"])
+        user = self._secret(outputs["AdminUserSecretArn"])
         return str(user["username"]), str(user["password"])
+
+    def _secret(self, arn: str) -> dict[str, Any]:
+        secret = self.instance.client("secretsmanager").get_secret_value(SecretId=arn)
+        found: dict[str, Any] = json.loads(secret["SecretString"])
+        return found
 
     def _say_running(self) -> None:
         config = self.instance.config
@@ -324,12 +361,19 @@ class Commands:
         )
         self.screen.say(f"Console, in a browser of this machine: {config.console_url}")
         self.screen.say(f"Mail and chat: {self.instance.config.messages}")
+        self.screen.say(
+            f"Identity provider: {identity.ISSUER}, users and clients in"
+            f" {_relative(config.identity_file)}; for a browser, {config.identity_address}"
+            f" {identity.HOST} in /etc/hosts, and trust {_relative(config.authority_file)}"
+        )
         self.screen.say(f"To use the aws CLI or boto3: export {exports}")
         if api := endpoints.describe(self.instance)["api"]:
             signed = f"--aws-sigv4 aws:amz:{REGION}:execute-api"
             keys = f"--user {config.keys.access_key_id}:{config.keys.secret_access_key}"
             self.screen.say(f"To call the REST API with curl: curl {signed} {keys} {api}/clusters")
-        if secret := endpoints.cluster_outputs(self.instance).get("AdminUserSecretArn"):
+        outputs = endpoints.cluster_outputs(self.instance)
+        secret = outputs.get("AdminUserSecretArn")
+        if secret and outputs.get("Authentication") != "oidc":
             read = f"aws secretsmanager get-secret-value --secret-id {secret}"
             self.screen.say(f"User and password of Camunda's REST and gRPC API: {read}")
         self.screen.say("`make status` shows it, `make down` stops it.")

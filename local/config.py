@@ -64,6 +64,26 @@ class LocalConfig:
         return self.root / "postgres" / "ca.pem"
 
     @property
+    def identity_address(self) -> str:
+        """Address of the identity provider; load balancers never come so far."""
+        return f"{self.block}.0.251"
+
+    @property
+    def identity_file(self) -> Path:
+        """Users and clients of the identity provider, with their secrets."""
+        return self.root / "identity.json"
+
+    @property
+    def authority_file(self) -> Path:
+        """PEM of the root of the instance's certificate authority; see `authority.py`."""
+        return self.root / "authority.pem"
+
+    @property
+    def trust_file(self) -> Path:
+        """PEM of this machine's roots and the instance's: what its functions trust."""
+        return self.root / "trust.pem"
+
+    @property
     def messages(self) -> Path:
         """Mails and posts to the chat, one file each."""
         return self.root / "messages"
@@ -120,6 +140,14 @@ class LocalConfig:
     def strict_file(self) -> Path:
         """Pending rules that are on for this instance: see ``local/aws/strict``."""
         return self.root / "strict.json"
+
+    @property
+    def restorable_file(self) -> Path:
+        """While it exists, seconds by which Aurora's latest restorable time is behind (JSON).
+
+        See ``local/aws/strict/restorable_time.py``.
+        """
+        return self.root / "restorable.json"
 
     @property
     def sleeping_file(self) -> Path:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local import identity, zone
 from local.config import (
     ACCOUNT_ID,
     CONTROL_STACK,
@@ -23,6 +24,7 @@ from local.names import replace_json
 
 if TYPE_CHECKING:
     from local.component import Component, Instance
+    from local.names import Names
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +78,7 @@ def describe(instance: Instance) -> dict[str, Any]:
     config = instance.config
     outputs = cluster_outputs(instance)
     api = _api(instance)
+    secure = outputs.get("RestUrl", "").startswith("https:")
     return {
         "aws": config.aws_endpoint,
         "region": REGION,
@@ -85,8 +88,12 @@ def describe(instance: Instance) -> dict[str, Any]:
         "clusterName": outputs.get("ClusterName"),
         "api": api,
         "console": config.console_url if api else None,
+        "identityProvider": identity.describe(instance),
         "alb": _reachable_url(instance, outputs.get("RestUrl")),
-        "grpc": _reachable_address(instance, outputs.get("GrpcEndpoint")),
+        "grpc": _reachable_address(instance, outputs.get("GrpcEndpoint"), secure=secure),
+        "hosts": hosts(instance.names, outputs),
+        "hostedZoneId": zone.find(instance) or None,
+        "authority": str(config.authority_file),
         "stateMachines": _state_machines(instance),
         "brokers": _brokers(instance, outputs),
     }
@@ -128,21 +135,40 @@ def _reachable_url(instance: Instance, url: str | None) -> str | None:
     if not url:
         return None
     parts = urlsplit(url)
-    port = parts.port or _PORTS[parts.scheme]
-    found = instance.names.resolve(parts.hostname or "", port)
+    port, name = parts.port or _PORTS[parts.scheme], parts.hostname or ""
+    found = instance.names.resolve(name, port)
     if not found:
         return None
     address, actual = found[0]
-    netloc = address if actual == _PORTS[parts.scheme] else f"{address}:{actual}"
+    # A certificate is verified for the name; `hosts` has its address.
+    host = name if parts.scheme == "https" else address
+    netloc = host if actual == _PORTS[parts.scheme] else f"{host}:{actual}"
     return parts._replace(netloc=netloc).geturl()
 
 
-def _reachable_address(instance: Instance, endpoint: str | None) -> str | None:
+def _reachable_address(instance: Instance, endpoint: str | None, *, secure: bool) -> str | None:
     if not endpoint:
         return None
     host, _, port = endpoint.rpartition(":")
     found = instance.names.resolve(host, int(port))
-    return f"{found[0][0]}:{found[0][1]}" if found else None
+    if not found:
+        return None
+    address, actual = found[0]
+    return f"{host if secure else address}:{actual}"
+
+
+def hosts(names: Names, outputs: dict[str, str]) -> dict[str, str]:
+    """Address of each name that clients of a cluster with a certificate have to find.
+
+    The identity provider is one of them if it is this machine's.
+    """
+    front = urlsplit(outputs.get("RestUrl", ""))
+    if front.scheme != "https":
+        return {}
+    grpc = outputs.get("GrpcEndpoint", "").rpartition(":")[0]
+    issuer = urlsplit(outputs.get("OidcIssuer", "")).hostname
+    found = {name: names.lookup(name) for name in (front.hostname, grpc, issuer) if name}
+    return {name: addresses[0] for name, addresses in found.items() if addresses}
 
 
 def _brokers(instance: Instance, outputs: dict[str, str]) -> list[dict[str, Any]]:

@@ -91,6 +91,10 @@ class Names:
             return ((address, int(actual)),)
         return tuple((address, port) for address in content["hosts"].get(name.lower(), ()))
 
+    def reach(self, name: str, port: int) -> tuple[tuple[str, int], ...]:
+        """The same, and for a name that is not of the VPC what the machine makes of it."""
+        return self.resolve(name, port) or ((name, port),)
+
     def clear(self) -> None:
         """Forget everything."""
         self.path.unlink(missing_ok=True)

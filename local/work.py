@@ -6,15 +6,22 @@ remembers what was acknowledged.
 
 from __future__ import annotations
 
-import base64
+import http.client
 import json
+import socket
+import ssl
 import threading
 import time
 import urllib.error
 import urllib.request
 import uuid
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local.component import Instance
 
 _PROCESS = b"""<?xml version="1.0" encoding="UTF-8"?>
 <bpmn:definitions xmlns:bpmn="http://www.omg.org/spec/BPMN/20100524/MODEL"
@@ -37,13 +44,38 @@ _PAGE = 1000
 _PARTITION_BITS = 51
 
 
+class _Https(urllib.request.HTTPSHandler):
+    """Connects to where the instance's names lead, and verifies the certificate for the name."""
+
+    def __init__(self, instance: Instance) -> None:
+        root = instance.config.authority_file
+        self._trusting = ssl.create_default_context(cafile=str(root) if root.exists() else None)
+        self._names = instance.names
+        super().__init__(context=self._trusting)
+
+    def https_open(self, request: urllib.request.Request) -> Any:
+        return self.do_open(self._connection, request)
+
+    def _connection(self, host: str, timeout: float = 15.0, **_: Any) -> Any:
+        made = http.client.HTTPSConnection(host, timeout=timeout, context=self._trusting)
+        place = (self._names.resolve(made.host, made.port) or ((made.host, made.port),))[0]
+        made.sock = self._trusting.wrap_socket(
+            socket.create_connection(place, timeout), server_hostname=made.host
+        )
+        return made
+
+
 class Work:
     """Instances of one process, made one after another by a thread; keys by what was going on."""
 
-    def __init__(self, url: str, user: str, password: str) -> None:
+    def __init__(self, instance: Instance, url: str, login: Callable[[], str]) -> None:
+        """`url` of the load balancer: with HTTPS by a name of `instance`, else by its address.
+
+        `login` gives the header `Authorization`; it is read for each request.
+        """
         self._url = url
-        pair = base64.b64encode(f"{user}:{password}".encode()).decode()
-        self._headers = {"Authorization": f"Basic {pair}", "Content-Type": "application/json"}
+        self._opener = urllib.request.build_opener(_Https(instance))
+        self._login = login
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.phase = "before"
@@ -51,18 +83,10 @@ class Work:
         """Phase by the key of each instance whose creation was acknowledged."""
         self.unanswered = 0
 
-    def start(self) -> None:
-        """Deploy the process and begin."""
-        boundary = uuid.uuid4().hex
-        head = (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="resources"; '
-            'filename="demo.bpmn"\r\n\r\n'
-        )
-        body = head.encode() + _PROCESS + f"\r\n--{boundary}--\r\n".encode()
-        kind = f"multipart/form-data; boundary={boundary}"
-        self._ask("/v2/deployments", body, {"Content-Type": kind})
-        # It is answered before all partitions have the process.
-        self._over.wait(_DISTRIBUTED_SECONDS)
+    def start(self, *, deploy: bool = True) -> None:
+        """Deploy the process, unless another one has, and begin."""
+        if deploy:
+            self._deploy()
         self._thread.start()
 
     def stop(self) -> None:
@@ -100,6 +124,18 @@ class Work:
             for phase in phases
         ]
 
+    def _deploy(self) -> None:
+        boundary = uuid.uuid4().hex
+        head = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="resources"; '
+            'filename="demo.bpmn"\r\n\r\n'
+        )
+        body = head.encode() + _PROCESS + f"\r\n--{boundary}--\r\n".encode()
+        kind = f"multipart/form-data; boundary={boundary}"
+        self._ask("/v2/deployments", body, {"Content-Type": kind})
+        # It is answered before all partitions have the process.
+        self._over.wait(_DISTRIBUTED_SECONDS)
+
     def _run(self) -> None:
         body = json.dumps({"processDefinitionId": "demo"}).encode()
         while not self._over.wait(_PAUSE_SECONDS):
@@ -125,8 +161,9 @@ class Work:
                 return keys
 
     def _ask(self, path: str, body: bytes, headers: dict[str, str] | None = None) -> Any:
+        sent = {"Authorization": self._login(), "Content-Type": "application/json"}
         request = urllib.request.Request(  # noqa: S310
-            f"{self._url}{path}", body, {**self._headers, **(headers or {})}, method="POST"
+            f"{self._url}{path}", body, sent | (headers or {}), method="POST"
         )
-        with urllib.request.urlopen(request, timeout=15) as answer:  # noqa: S310
+        with self._opener.open(request, timeout=15) as answer:
             return json.load(answer)

@@ -16,17 +16,29 @@ from lifecycle.api.paging import DEFAULT as LINES
 from lifecycle.api.paging import MOST as MOST_LINES
 from lifecycle.api.problems import STATUS
 from lifecycle.api.routes import ROUTES, Route
+from lifecycle.backup.request import NO_SNAPSHOT
+from lifecycle.cluster.access import WEB
 from lifecycle.cluster.freeze import REASON_PATTERN
 from lifecycle.cluster.names import CLUSTER_NAME
 from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.tags import KEY_PATTERN, MOST, VALUE_PATTERN
 from lifecycle.cluster.validation import MOST_BROKERS, MOST_PARTITIONS
 from lifecycle.health.catalog import KINDS, Severity, Verdict
+from lifecycle.manage.request import (
+    DEFAULT_MINUTES,
+    LEAST_MINUTES,
+    MOST_MINUTES,
+    MOST_RANGES,
+    RANGE_PATTERN,
+)
 from lifecycle.operation.approval import DRY_RUN, FIELD, PATTERN
 from lifecycle.operation.idempotency import KEY
 from lifecycle.operation.steps import STEPS
+from lifecycle.preflight import backup_gate
 from lifecycle.preflight.way_back import ACCEPT
 from lifecycle.provisioning.request import CHANGE_SET, ON_START_FAILURE
+from lifecycle.restore.request import MOST as MOST_BACKUP_ID
+from lifecycle.restore.request import TO_PATTERN
 from lifecycle.rotation.request import Secret
 from lifecycle.services.settings import KINDS as KINDS_OF_SETTINGS
 from lifecycle.services.settings import SERVICES
@@ -158,6 +170,16 @@ NO_WAY_BACK: Schema = {
     "default": False,
     "description": "Upgrade to another minor version without a recent backup and snapshot",
 }
+NO_BACKUP: Schema = {
+    "type": "boolean",
+    "default": False,
+    "description": "Move or replace brokers without a recent backup",
+}
+WITHOUT_SNAPSHOT: Schema = {
+    "type": "boolean",
+    "default": False,
+    "description": "Delete former databases without a final snapshot",
+}
 WITH_INSTANCES: Schema = {
     "type": "boolean",
     "default": True,
@@ -170,6 +192,7 @@ PROVISION: Schema = closed(
         "settings": reference("ServiceSettings"),
         "onStartFailure": {**one_of(ON_START_FAILURE), "default": ON_START_FAILURE[0]},
         ACCEPT: NO_WAY_BACK,
+        backup_gate.ACCEPT: NO_BACKUP,
         OPTION: WITH_INSTANCES,
     },
     "parameters",
@@ -177,6 +200,7 @@ PROVISION: Schema = closed(
     "settings",
     "onStartFailure",
     ACCEPT,
+    backup_gate.ACCEPT,
     OPTION,
 )
 APPLY: Schema = closed(
@@ -188,9 +212,11 @@ APPLY: Schema = closed(
         },
         "onStartFailure": {**one_of(ON_START_FAILURE), "default": ON_START_FAILURE[0]},
         ACCEPT: NO_WAY_BACK,
+        backup_gate.ACCEPT: NO_BACKUP,
     },
     "onStartFailure",
     ACCEPT,
+    backup_gate.ACCEPT,
 )
 PLANNED: Schema = closed(
     {
@@ -225,7 +251,59 @@ SECRETS: Schema = {
     "uniqueItems": True,
     "description": "Default: all",
 }
+MINUTES: Schema = {
+    "type": "integer",
+    "minimum": LEAST_MINUTES,
+    "maximum": MOST_MINUTES,
+    "default": DEFAULT_MINUTES,
+    "description": "How long it stays open, from the start of the operation",
+}
+RANGES: Schema = {
+    "type": "array",
+    "items": {**TEXT, "pattern": RANGE_PATTERN},
+    "minItems": 1,
+    "maxItems": MOST_RANGES,
+    "uniqueItems": True,
+    "description": "Private IPv4 ranges that are let in. Default: the VPC",
+}
 CONFIRM: Schema = {**CLUSTER, "description": "The cluster's name, repeated"}
+UNREVIEWED: tuple[str, Schema, tuple[str, ...]] = ("", {DRY_RUN: always(False)}, (DRY_RUN,))
+# What a restore goes to, by the end of its title.
+RESTORED: tuple[tuple[str, Schema], ...] = (
+    ("Newest", {}),
+    (
+        "To",
+        {
+            "to": {
+                **TEXT,
+                "pattern": TO_PATTERN,
+                "description": "Nothing after this moment is restored; with its time zone",
+            }
+        },
+    ),
+    (
+        "Backup",
+        {
+            "backup": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": MOST_BACKUP_ID,
+                "description": "Id of a backup of the brokers",
+            }
+        },
+    ),
+)
+# Whose backups, by the beginning of its title: the cluster's own, or another's for a new cluster.
+SOURCES: tuple[tuple[str, Schema], ...] = (
+    ("Restore", {}),
+    (
+        "MakeOf",
+        {
+            "from": {**CLUSTER, "description": "The cluster of whose backups a new one is made"},
+            "parameters": reference("ClusterParameters"),
+        },
+    ),
+)
 BODIES: Mapping[str, Schema] = {
     "provisionCluster": {
         "anyOf": [
@@ -246,8 +324,14 @@ BODIES: Mapping[str, Schema] = {
             closed({"confirm": CONFIRM, "dryRun": always(True)}, "confirm", title="TeardownDryRun"),
         ]
     },
-    "scaleBrokers": closed({"count": BROKERS, FIELD: APPROVES}, FIELD),
-    "scalePartitions": closed({"partitions": PARTITIONS, FIELD: APPROVES}, FIELD),
+    "scaleBrokers": closed(
+        {"count": BROKERS, FIELD: APPROVES, backup_gate.ACCEPT: NO_BACKUP},
+        *(FIELD, backup_gate.ACCEPT),
+    ),
+    "scalePartitions": closed(
+        {"partitions": PARTITIONS, FIELD: APPROVES, backup_gate.ACCEPT: NO_BACKUP},
+        *(FIELD, backup_gate.ACCEPT),
+    ),
     "freezeCluster": closed(
         {"reason": {**TEXT, "minLength": 1, "maxLength": 200, "pattern": f"^{REASON_PATTERN}$"}}
     ),
@@ -258,7 +342,10 @@ BODIES: Mapping[str, Schema] = {
                 *(*extra, *optional),
                 title=f"Restart{service.capitalize()}{end}",
             )
-            for service, extra in (("brokers", {"broker": BROKER}), ("connectors", {}))
+            for service, extra in (
+                ("brokers", {"broker": BROKER, backup_gate.ACCEPT: NO_BACKUP}),
+                ("connectors", {}),
+            )
             for end, review, optional in REVIEWS
         ]
     },
@@ -266,6 +353,57 @@ BODIES: Mapping[str, Schema] = {
         "oneOf": [
             closed({"secrets": SECRETS, **review}, "secrets", *optional, title=f"Rotation{end}")
             for end, review, optional in REVIEWS
+        ]
+    },
+    "openManagement": {
+        "oneOf": [
+            closed(
+                {"minutes": MINUTES, "cidrs": RANGES, **review},
+                *("minutes", "cidrs", *optional),
+                title=f"OpenManagement{end}",
+            )
+            for end, review, optional in REVIEWS
+        ]
+    },
+    "closeManagement": closed({"dryRun": {"type": "boolean"}}, "dryRun"),
+    "restoreCluster": {
+        "oneOf": [
+            closed(
+                {"confirm": CONFIRM, **target, **source, **review},
+                *(("confirm",) if end else optional),
+                *(("parameters",) if source else ()),
+                title=f"{begin}{title}{end}",
+            )
+            for begin, source in SOURCES
+            for title, target in RESTORED
+            # Of the newest backup nothing can be reviewed: it is another one meanwhile.
+            for end, review, optional in (REVIEWS if target else (UNREVIEWED, REVIEWS[1]))
+        ]
+    },
+    "rehearseRestore": closed({DRY_RUN: {"type": "boolean"}}, DRY_RUN),
+    "takeBackup": closed({DRY_RUN: {"type": "boolean"}}, DRY_RUN),
+    "deleteBackup": {
+        "oneOf": [
+            closed({"confirm": CONFIRM, DRY_RUN: always(False)}, DRY_RUN, title="DeleteBackup"),
+            closed(
+                {"confirm": CONFIRM, DRY_RUN: always(True)}, "confirm", title="DeleteBackupDryRun"
+            ),
+        ]
+    },
+    "deleteFormerData": {
+        "oneOf": [
+            closed(
+                {"confirm": CONFIRM, NO_SNAPSHOT: WITHOUT_SNAPSHOT, DRY_RUN: always(False)},
+                DRY_RUN,
+                NO_SNAPSHOT,
+                title="DeleteFormerData",
+            ),
+            closed(
+                {"confirm": CONFIRM, NO_SNAPSHOT: WITHOUT_SNAPSHOT, DRY_RUN: always(True)},
+                "confirm",
+                NO_SNAPSHOT,
+                title="DeleteFormerDataDryRun",
+            ),
         ]
     },
     "planChange": {
@@ -289,12 +427,105 @@ FREEZING: Schema = opened(
         "operationId": {**TEXT_OR_NULL, "description": "Operation that began before and goes on"},
     }
 )
+BACKUPS: Schema = opened(
+    {
+        "cluster": TEXT,
+        "backups": {
+            "type": "array",
+            "items": opened(
+                {
+                    "id": {"type": "integer", "description": "Of the brokers' backup"},
+                    "state": {**TEXT, "description": "As Camunda returns it"},
+                    "at": {**TEXT_OR_NULL, "description": "When its first part was begun"},
+                    "partitions": {"type": "integer"},
+                    "version": {**TEXT, "description": "Of the brokers; empty where unknown"},
+                    "kind": {
+                        **one_of(("pair", "brokers")),
+                        "description": "pair: with a snapshot of the database from before it",
+                    },
+                    "size": {
+                        "type": ["integer", "null"],
+                        "description": "null: Camunda returns no size",
+                    },
+                    "snapshot": TEXT_OR_NULL,
+                    "snapshotAt": TEXT_OR_NULL,
+                    "restorable": {"type": "boolean"},
+                    "why": {**TEXT, "description": "Why it cannot be restored"},
+                }
+            ),
+        },
+        "more": {"type": "integer", "description": "Older ones that are not listed"},
+        "database": opened(
+            {"earliest": TEXT_OR_NULL, "latest": TEXT_OR_NULL},
+            description="The time to which Aurora's continuous backup can be restored",
+        ),
+        "ranges": {
+            "type": "array",
+            "items": opened(
+                {
+                    "partition": {"type": "integer"},
+                    "start": TEXT_OR_NULL,
+                    "end": TEXT_OR_NULL,
+                }
+            ),
+            "description": "Unbroken sequences of the brokers' backups",
+        },
+        "gaps": {
+            "type": "array",
+            "items": opened({"partition": {"type": "integer"}, "from": TEXT, "to": TEXT}),
+            "description": "Between two ranges of a partition nothing can be restored",
+        },
+        "restorable": opened(
+            {"from": TEXT, "to": TEXT},
+            type=["object", "null"],
+            description="The time that both can be restored to without a snapshot, but for gaps",
+        ),
+        "snapshots": {
+            "type": "array",
+            "items": opened({"name": TEXT, "status": TEXT, "at": TEXT_OR_NULL}),
+            "description": "Snapshots of backups whose part of the brokers is gone, and those that "
+            "restores have taken of their copies",
+        },
+        "former": {
+            "type": "array",
+            "items": opened(
+                {
+                    "name": TEXT,
+                    "status": {**TEXT, "description": "As RDS returns it"},
+                    "createdAt": TEXT_OR_NULL,
+                    "replacedAt": {**TEXT_OR_NULL, "description": "By a restore"},
+                    "expiresAt": {
+                        **TEXT_OR_NULL,
+                        "description": "FormerDataDays after that; nothing is deleted then",
+                    },
+                    "bytes": {"type": ["integer", "null"]},
+                }
+            ),
+            "description": "Databases that restores have replaced, which are kept until "
+            "DELETE /clusters/{name}/former-data",
+        },
+        "cost": opened(
+            {
+                "bucketBytes": {"type": ["integer", "null"]},
+                "databaseBytes": {"type": ["integer", "null"]},
+                "monthly": {"type": "object", "additionalProperties": True},
+            },
+            description="Storage as CloudWatch shows it once a day, and what it costs",
+        ),
+        "unreachable": {
+            "type": "array",
+            "items": opened({"part": TEXT, "reason": TEXT}),
+            "description": "What could not be read",
+        },
+    }
+)
 HEAD: Mapping[str, Schema] = {
     "operationId": TEXT,
     "cluster": TEXT,
     "kind": {
         **TEXT,
-        "description": "The state machine: provision, scale, restart, rotate, plan, teardown",
+        "description": "The state machine: provision, scale, restart, rotate, manage, backup, "
+        "restore, rehearse, plan, teardown",
     },
     "status": {
         **one_of(STATUSES),
@@ -308,6 +539,10 @@ HEAD: Mapping[str, Schema] = {
         "<user pool>:CognitoSignIn:<sub>; null if not started through this API",
     },
     "execution": {**TEXT, "description": "ARN of the execution"},
+}
+REACHED: Schema = {
+    "description": "How the cluster is reached and who logs in; null where that is not known",
+    "oneOf": [reference("Access"), {"type": "null"}],
 }
 SERVICE: Mapping[str, Schema] = {
     "declared": {**COUNT, "description": "Desired count of the ECS service"},
@@ -368,17 +603,50 @@ def results() -> dict[str, Schema]:
         additionalProperties=True,
     )
     made = {"operationId": TEXT, "cluster": TEXT, "result": always("SUCCEEDED"), "plan": plan}
+    management = opened(
+        {
+            "open": {"type": "boolean"},
+            "wasOpen": {"type": "boolean"},
+            "url": TEXT,
+            "until": TEXT,
+            "from": {"type": "array", "items": TEXT},
+            "warning": TEXT,
+            "close": TEXT,
+        },
+        *("wasOpen", "url", "until", "from", "warning", "close"),
+        description="The way to the management API: docs/manage.md",
+        additionalProperties=True,
+    )
     rotations = {"rotations": {"type": "array", "items": some}}
     return {
-        "ProvisionResult": _result("provision", {**verified, "preflight": some}),
+        "ProvisionResult": _result("provision", {**verified, "preflight": some, "access": REACHED}),
         "ScaleResult": _result("scale", verified),
         "RestartResult": _result("restart", verified),
         "RotateResult": _result("rotate", {**verified, **rotations}),
+        "BackupResult": _result(
+            "backup",
+            {
+                "outputs": outputs,
+                "backup": {**some, "description": "The backup that was taken: docs/backups.md"},
+                "deleted": {"type": "array", "items": TEXT},
+                "problem": {**TEXT, "description": "Why an expired snapshot was not deleted"},
+            },
+        ),
+        "ManageResult": _result("manage", {"outputs": outputs, "managementAccess": management}),
+        "RestoreResult": _result(
+            "restore",
+            {**verified, "restored": {**some, "description": "To what: docs/restore.md"}},
+        ),
+        "RehearseResult": _result(
+            "rehearse",
+            {"rehearsal": {**some, "description": "What it showed: docs/rehearsals.md"}},
+        ),
         "TeardownResult": _result("teardown", {"plan": removal}),
         "TeardownPreview": removal,
         "CheckedRequest": opened(
             {"cluster": TEXT, "dryRun": always(True)},
-            description="A dry run of a restart or a rotation: the request as it was validated",
+            description="A dry run of a restart, a rotation, a way in, a backup or a restore: the "
+            "request as it was validated, of a restore with its plan",
             additionalProperties=True,
         ),
         "PlanResult": opened(made, additionalProperties=True),
@@ -486,7 +754,40 @@ def schemas() -> dict[str, Schema]:
                 "notifiedAt": TEXT_OR_NULL,
                 "findings": {"type": "array", "items": reference("Finding")},
                 "seconds": {"type": "number", "minimum": 0},
+                "rehearsal": {
+                    "anyOf": [reference("Rehearsal"), {"type": "null"}],
+                    "description": "The last rehearsal of a restore; null without one",
+                },
                 "text": {**TEXT, "description": "The report as text, worst first"},
+            }
+        ),
+        "Rehearsal": opened(
+            {
+                "operationId": TEXT,
+                "at": {**TEXT, "description": "Its end"},
+                "result": one_of(["PASS", "WARN", "FAIL"]),
+                "failure": {**TEXT, "description": "Why it failed; empty otherwise"},
+                "recoverySeconds": {
+                    "type": ["integer", "null"],
+                    "minimum": 0,
+                    "description": "How long a restore took, as measured; null if none was",
+                },
+                "measured": {
+                    "anyOf": [reference("MeasuredRestore"), {"type": "null"}],
+                    "description": "The restore that was measured last and was whole",
+                },
+            }
+        ),
+        "MeasuredRestore": opened(
+            {
+                "operationId": TEXT,
+                "at": TEXT,
+                "seconds": {"type": "integer", "minimum": 0},
+                "objects": {
+                    "type": ["integer", "null"],
+                    "description": "Objects of the backup bucket that were copied",
+                },
+                "bytes": {"type": ["integer", "null"], "description": "Their size"},
             }
         ),
         "Finding": opened(
@@ -528,10 +829,117 @@ def schemas() -> dict[str, Schema]:
                     "description": "The running one, or else the newest that is not a plan",
                     "oneOf": [reference("OperationLine"), {"type": "null"}],
                 },
+                "access": REACHED,
                 "unreachable": {
                     "type": "array",
                     "items": opened({"part": TEXT, "reason": TEXT}),
                     "description": "Parts that did not respond; their values are null",
+                },
+            }
+        ),
+        "Access": opened(
+            {
+                "urls": opened(
+                    dict.fromkeys((*WEB, "rest", "connectors"), TEXT),
+                ),
+                "grpc": {
+                    "oneOf": [
+                        opened(
+                            {
+                                "endpoint": TEXT,
+                                "tls": {"type": "boolean"},
+                                "authority": {
+                                    **TEXT_OR_NULL,
+                                    "description": "Name to verify the certificate for, where "
+                                    "the endpoint has another one",
+                                },
+                            }
+                        ),
+                        {"type": "null"},
+                    ]
+                },
+                "login": {
+                    "oneOf": [
+                        opened(
+                            {
+                                "method": always("basic"),
+                                "user": TEXT,
+                                "secretArn": TEXT_OR_NULL,
+                                "secretCommand": {
+                                    **TEXT_OR_NULL,
+                                    "description": "Prints the secret, JSON, with the AWS CLI "
+                                    "alone",
+                                },
+                                "passwordCommand": {
+                                    **TEXT_OR_NULL,
+                                    "description": "Prints the password, with the AWS CLI and "
+                                    "Python 3",
+                                },
+                            }
+                        ),
+                        opened(
+                            {
+                                "method": always("oidc"),
+                                "issuer": TEXT_OR_NULL,
+                                "administrator": {
+                                    **TEXT_OR_NULL,
+                                    "description": "Value of the username claim of the first "
+                                    "administrator",
+                                },
+                                "administratorGroup": {
+                                    **TEXT_OR_NULL,
+                                    "description": "Value in the groups claim of administrators",
+                                },
+                            }
+                        ),
+                    ]
+                },
+                "scheme": {
+                    "oneOf": [one_of(("internal", "internet-facing")), {"type": "null"}],
+                    "description": "Of the load balancers; null where it is not known",
+                },
+                "from": {
+                    **opened(
+                        {kind: {"type": "array", "items": TEXT} for kind in ("web", "grpc")},
+                    ),
+                    "description": "Ranges, prefix lists and security groups that the load "
+                    "balancers admit; empty for the range of the VPC",
+                },
+                "ways": {
+                    "type": "array",
+                    "items": opened(
+                        {
+                            "way": one_of(("internet", "network", "port-forwarding")),
+                            "what": TEXT,
+                            "missing": {**TEXT_OR_NULL, "description": "What this way lacks"},
+                            "unknown": {
+                                **TEXT_OR_NULL,
+                                "description": "What is not known of this way",
+                            },
+                            "forwards": {
+                                "type": "array",
+                                "items": opened(
+                                    {
+                                        "to": one_of(("web", "grpc")),
+                                        "target": TEXT,
+                                        "host": TEXT,
+                                        "port": {"type": "integer"},
+                                        "localPort": {"type": "integer"},
+                                        "command": TEXT,
+                                        "url": TEXT,
+                                        "hosts": {
+                                            **TEXT_OR_NULL,
+                                            "description": "Line for the hosts file, with TLS",
+                                        },
+                                        "resolve": {
+                                            **TEXT_OR_NULL,
+                                            "description": "Option of curl instead of the line",
+                                        },
+                                    }
+                                ),
+                            },
+                        }
+                    ),
                 },
             }
         ),
@@ -569,6 +977,19 @@ WAIT: Schema = {
 VERSION: Mapping[str, Schema] = {
     VERSION_HEADER: {"description": "Release of the control plane", "schema": TEXT}
 }
+LEFT: Mapping[str, Schema] = {
+    "cluster": TEXT,
+    "things": {
+        "type": "array",
+        "items": opened(
+            {"kind": {**TEXT, "description": "What it is, in words"}, "id": TEXT, "arn": TEXT}
+        ),
+    },
+    "snapshots": {
+        "type": "array",
+        "items": opened({"name": TEXT, "status": TEXT, "at": TEXT_OR_NULL, "engineVersion": TEXT}),
+    },
+}
 ANSWERS: Mapping[str, Schema] = {
     "listClusters": opened(
         {"clusters": {"type": "array", "items": reference("ClusterLine")}, "next": NEXT}
@@ -579,6 +1000,43 @@ ANSWERS: Mapping[str, Schema] = {
     "thawCluster": FREEZING,
     "listOperations": opened(
         {"operations": {"type": "array", "items": reference("OperationLine")}, "next": NEXT}
+    ),
+    "listKept": opened({"kept": {"type": "array", "items": opened(LEFT)}}),
+    "readKept": opened(
+        {
+            **LEFT,
+            "backups": {
+                "type": "array",
+                "items": opened(
+                    {
+                        "bucket": TEXT,
+                        "id": {"type": "integer", "description": "Of the brokers' backup"},
+                        "state": {**TEXT, "description": "As brokers return it"},
+                        "at": TEXT,
+                        "partitions": {"type": "integer"},
+                        "version": {**TEXT, "description": "Of the brokers"},
+                        "kind": {**TEXT, "description": "Camunda's type of the checkpoint"},
+                        "why": {**TEXT, "description": "Why it cannot be restored"},
+                    }
+                ),
+                "description": "The newest in the buckets that are left",
+            },
+            "restorable": opened(
+                {
+                    "bucket": TEXT,
+                    "backup": {"type": "integer"},
+                    "at": {**TEXT, "description": "When the backup's last part was begun"},
+                    "partitions": {"type": "integer"},
+                    "version": TEXT,
+                    "snapshot": TEXT,
+                    "snapshotAt": TEXT,
+                    "engineVersion": {**TEXT, "description": "Of Aurora PostgreSQL"},
+                },
+                type=["object", "null"],
+                description="What a new cluster can be made of; null where there is no way back",
+            ),
+            "why": {**TEXT, "description": "Why there is none, or what could not be read"},
+        }
     ),
     "readOperation": reference("Operation"),
     "readReport": opened(
@@ -592,6 +1050,7 @@ ANSWERS: Mapping[str, Schema] = {
             "expiresAt": {**TEXT, "description": "When both links end, at the latest"},
         }
     ),
+    "listBackups": BACKUPS,
     "readPlan": {
         "type": "object",
         "description": "The plan as it was stored: docs/plans.md",
@@ -616,8 +1075,11 @@ def _parameters(route: Route) -> list[Schema]:
         named = {"name": "name", "in": "path", "required": True, "schema": CLUSTER}
         given.append({**named, "description": about})
     if "{id}" in route.resource:
+        of_backup = route.name == "deleteBackup"
         about = "Id of the operation: <cluster>.<verb>.<key>"
-        named = {"name": "id", "in": "path", "required": True, "schema": TEXT}
+        about = "Id of the brokers' backup" if of_backup else about
+        schema: Schema = {**TEXT, "pattern": "^[0-9]{1,19}$"} if of_backup else TEXT
+        named = {"name": "id", "in": "path", "required": True, "schema": schema}
         given.append({**named, "description": about})
     if route.name == "readHealth":
         flag = {**one_of(("true", "false")), "default": "false"}
@@ -718,8 +1180,8 @@ def document() -> Schema:
             "title": "camunda-ecs-lifecycle",
             "version": "1",
             "description": "Provision, scale, restart, watch and remove Camunda 8 clusters on "
-            "Amazon ECS, and rotate their passwords. Every error is a problem document; "
-            "docs/api.md has all of them.",
+            "Amazon ECS, rotate their passwords and open ways in for a time. Every error is a "
+            "problem document; docs/api.md has all of them.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],

@@ -19,6 +19,12 @@ _NATIVE = (
     ("API Gateway returns 403 outside its stage", "tests/e2e/test_api.py"),
     (("S3 bucket names are lower-cased and truncated at the maximum length (AWS truncates the"
       " stack's part at about 36 characters)"), "tests/unit/local/test_physical_names.py"),
+    (("Snapshots of Aurora clusters are captured and restored with their data, users and passwords;"
+      " a restored cluster has a resource id and an endpoint of its own"),
+     "tests/integration/test_database_backups.py"),
+    (("A snapshot gets the tags of its request, or else those of a cluster with"
+      " `CopyTagsToSnapshot`, and tags need `rds:AddTagsToResource`"),
+     "tests/integration/test_database_backups.py"),
     ("Health checks under the service's grace; a task they stop is `ServiceSchedulerInitiated`",
      "tests/integration/test_fargate_tasks.py"),
     (("The circuit breaker's threshold is half of the count, 3 for up to six tasks, and counts"

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.cluster.access import ExecTask, access
+from lifecycle.cluster.contract import ClusterOutputs
+from lifecycle.cluster.stack import Stack
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -49,7 +53,25 @@ _HEAD: Final[Mapping[str, Any]] = {
     "status": "UPDATE_COMPLETE",
     "frozen": None,
     "restUrl": "https://camunda.example.com",
-    "grpcEndpoint": "camunda.example.com:26500",
+    "grpcEndpoint": "grpc.camunda.example.com:26500",
+}
+_LEFT: Final[Mapping[str, Any]] = {
+    "cluster": "demo",
+    "things": [
+        {
+            "kind": "bucket with the brokers' backups",
+            "id": "camunda-lifecycle-demo-backupbucket-1m7drbz7vgbsf",
+            "arn": "arn:aws:s3:::camunda-lifecycle-demo-backupbucket-1m7drbz7vgbsf",
+        }
+    ],
+    "snapshots": [
+        {
+            "name": "camunda-lifecycle-demo-databasecluster-backup-1769860500000",
+            "status": "available",
+            "at": "2026-01-31T11:55:00.000Z",
+            "engineVersion": "16.8",
+        }
+    ],
 }
 _FREEZING: Final[Mapping[str, Any]] = {
     "frozen": "frozen since 2026-01-31T12:00:00Z by arn:aws:iam::123456789012:user/ada: audit",
@@ -60,6 +82,30 @@ _FREEZING: Final[Mapping[str, Any]] = {
     },
     "operationId": None,
 }
+
+
+_TASK: Final = "0f5c1b8a9d3e4f67a1b2c3d4e5f60718"
+_ACCESS: Final = access(
+    Stack(
+        "camunda-lifecycle-demo",
+        "arn:aws:cloudformation:eu-central-1:123456789012:stack/camunda-lifecycle-demo/1",
+        "UPDATE_COMPLETE",
+        parameters={"LoadBalancerScheme": "internal", "AllowedCidrs": "10.20.0.0/16"},
+        outputs=ClusterOutputs(
+            {
+                "EcsClusterName": "camunda-lifecycle-demo",
+                "EnableExecuteCommand": "true",
+                "RestUrl": _HEAD["restUrl"],
+                "GrpcEndpoint": _HEAD["grpcEndpoint"],
+                "WebLoadBalancerDnsName": "internal-demo-web-1.eu-central-1.elb.amazonaws.com",
+                "GrpcLoadBalancerDnsName": "demo-grpc-1.elb.eu-central-1.amazonaws.com",
+                "AdminUserSecretArn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:"
+                "AdminUserSecret-1a2b3c",
+            }
+        ),
+    ),
+    [ExecTask(_TASK, f"{_TASK}-0527074092", "RUNNING", "RUNNING")],
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +153,7 @@ TEXTS: Final[Mapping[str, Text]] = {
             "topology": [],
             "pendingChange": None,
             "lastOperation": _LINE,
+            "access": _ACCESS,
             "unreachable": [],
         },
         ("ClusterNotFound", "StackNotUsable"),
@@ -124,6 +171,7 @@ TEXTS: Final[Mapping[str, Text]] = {
             "notifiedAt": None,
             "findings": [],
             "seconds": 1.4,
+            "rehearsal": None,
             "text": "demo is HEALTHY.",
             "fresh": False,
             "ageSeconds": 41,
@@ -173,6 +221,119 @@ TEXTS: Final[Mapping[str, Text]] = {
         _STARTING,
         {"secrets": ["admin"]},
     ),
+    "openManagement": Text(
+        "Changes",
+        "Open the management API, which has no authentication, on the internal load balancer, for "
+        "a limited time and private ranges. The same request again moves the end (docs/manage.md).",
+        {**_OPERATION, "operationId": "demo.manage.look", "kind": "manage"},
+        (*_STARTING, "ManageRefused"),
+        {"minutes": 60, "cidrs": ["10.190.0.0/16"]},
+    ),
+    "closeManagement": Text(
+        "Changes",
+        "Close the management API before its end. What is closed stays so.",
+        {**_OPERATION, "operationId": "demo.manage.done", "kind": "manage"},
+        (*_STARTING, "ManageRefused"),
+        {},
+    ),
+    "listBackups": Text(
+        "Clusters",
+        "Backups of the brokers with their snapshots of the database, what can be restored from "
+        "them and what they cost (docs/backups.md).",
+        {
+            "cluster": "demo",
+            "backups": [
+                {
+                    "id": 1769860800000,
+                    "state": "COMPLETED",
+                    "at": "2026-01-31T12:00:00.000Z",
+                    "partitions": 3,
+                    "version": "8.9.16",
+                    "kind": "pair",
+                    "size": None,
+                    "snapshot": "camunda-lifecycle-demo-databasecluster-1-backup-1769860700000",
+                    "snapshotAt": "2026-01-31T11:58:20.000Z",
+                    "restorable": True,
+                    "why": "",
+                }
+            ],
+            "more": 0,
+            "database": {
+                "earliest": "2026-01-24T12:00:00.000Z",
+                "latest": "2026-01-31T12:01:00.000Z",
+            },
+            "ranges": [
+                {
+                    "partition": 1,
+                    "start": "2026-01-24T12:00:00.000Z",
+                    "end": "2026-01-31T12:00:00.000Z",
+                }
+            ],
+            "gaps": [],
+            "restorable": {"from": "2026-01-24T12:00:00.000Z", "to": "2026-01-31T12:00:00.000Z"},
+            "former": [
+                {
+                    "name": "camunda-lifecycle-demo-databasecluster-a1b2c3",
+                    "status": "available",
+                    "createdAt": "2025-11-01T09:00:00.000Z",
+                    "replacedAt": "2026-01-20T09:30:00.000Z",
+                    "expiresAt": "2026-02-19T09:30:00.000Z",
+                    "bytes": 10737418240,
+                }
+            ],
+            "snapshots": [],
+            "cost": {"bucketBytes": None, "databaseBytes": None, "monthly": {"total": None}},
+            "unreachable": [],
+        },
+        ("ClusterNotFound",),
+    ),
+    "restoreCluster": Text(
+        "Changes",
+        "Restore a cluster to a backup of its brokers: the database of that moment beside the "
+        "present one while the cluster runs, then all brokers at once, during which nothing is "
+        "served. The former database "
+        "and data stay. With from, a new cluster is made of the backups of another one, which may "
+        "have been torn down. With dryRun only a plan: what is lost, what stops, how long "
+        "(docs/restore.md).",
+        {**_OPERATION, "operationId": "demo.restore.now", "kind": "restore"},
+        _STARTING,
+        {"confirm": "demo", "to": "2026-11-30T08:00:00Z"},
+    ),
+    "rehearseRestore": Text(
+        "Changes",
+        "Take a backup of a cluster, make a trial of it, compare both and remove the trial: that "
+        "the backup comes back, and how long it takes. The cluster runs on. With dryRun only a "
+        "plan (docs/rehearsals.md).",
+        {**_OPERATION, "operationId": "demo.rehearse.now", "kind": "rehearse"},
+        _STARTING,
+        {},
+    ),
+    "takeBackup": Text(
+        "Changes",
+        "Take a backup: a snapshot of the database, then a backup of the brokers, followed until "
+        "every partition has completed it. No task is changed (docs/backups.md).",
+        {**_OPERATION, "operationId": "demo.backup.now", "kind": "backup"},
+        _STARTING,
+        {},
+    ),
+    "deleteBackup": Text(
+        "Changes",
+        "Delete a backup of the brokers and its snapshot: confirm repeats the cluster's name. The "
+        "newest completed one is kept.",
+        {**_OPERATION, "operationId": "demo.backup.old", "kind": "backup"},
+        _STARTING,
+        {"confirm": "demo"},
+    ),
+    "deleteFormerData": Text(
+        "Changes",
+        "Delete what restores have replaced: former databases, each after a final snapshot unless "
+        "acceptNoFinalSnapshot is true, copies that restores made, and buckets of former leases. "
+        "confirm repeats the cluster's name. The cluster is verified first; the present database "
+        "is not touched. With dryRun only a list of it, with bytes (docs/restore.md).",
+        {**_OPERATION, "operationId": "demo.backup.former", "kind": "backup"},
+        _STARTING,
+        {"confirm": "demo"},
+    ),
     "planChange": Text(
         "Plans",
         "Plan provisioning, scaling or a teardown. The plan is read at /plans/{id} with the id of "
@@ -196,6 +357,44 @@ TEXTS: Final[Mapping[str, Text]] = {
         "Lift the freeze in the table. A tag on the stack stays and still freezes.",
         {"frozen": None, "freeze": None, "operationId": None},
         ("ClusterNotFound", "StackNotUsable", "ClusterChanged"),
+    ),
+    "listKept": Text(
+        "Clusters",
+        "What clusters that were torn down have left, found by its tags. Clusters with a stack "
+        "are not listed.",
+        {"kept": [_LEFT]},
+    ),
+    "readKept": Text(
+        "Clusters",
+        "What one of them has left, with the newest backups in its buckets, and whether a new "
+        "cluster can be made of them.",
+        {
+            **_LEFT,
+            "backups": [
+                {
+                    "bucket": "camunda-lifecycle-demo-backupbucket-1m7drbz7vgbsf",
+                    "id": 1769860800000,
+                    "state": "COMPLETED",
+                    "at": "2026-01-31T12:00:00.000Z",
+                    "partitions": 3,
+                    "version": "8.9.16",
+                    "kind": "SCHEDULED_BACKUP",
+                    "why": "",
+                }
+            ],
+            "restorable": {
+                "bucket": "camunda-lifecycle-demo-backupbucket-1m7drbz7vgbsf",
+                "backup": 1769860800000,
+                "at": "2026-01-31T12:00:00.000Z",
+                "partitions": 3,
+                "version": "8.9.16",
+                "snapshot": "camunda-lifecycle-demo-databasecluster-backup-1769860500000",
+                "snapshotAt": "2026-01-31T11:55:00.000Z",
+                "engineVersion": "16.8",
+            },
+            "why": "",
+        },
+        ("ClusterNotFound",),
     ),
     "listOperations": Text(
         "Operations",

@@ -5,6 +5,7 @@ make preflight NAT_GATEWAYS=1 STACK=camunda-dev
 make preflight ZONES=ap-northeast-1a,ap-northeast-1c,ap-northeast-1d    # ZoneA, ZoneB, ZoneC
 make preflight API_LOG_ROLE=present  # as ApiGatewayLogRole will be
 make preflight CONSOLE=cognito       # as Console will be
+make preflight API_DOMAIN=lifecycle.example.com   # as ApiDomainName will be
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 POLICY = Path(__file__).parents[1] / "docs" / "deployer-policy.json"
 NETWORK = POLICY.with_name("deployer-network-policy.json")
 OF_CONSOLE = POLICY.with_name("console-policy.json")
+OF_API_DOMAIN = POLICY.with_name("api-domain-policy.json")
 BOUNDARIES = POLICY.with_name("boundaries-policy.json")
 _POLICY_STACK = "camunda-lifecycle"  # the control stack of the policy's resources and tags
 _ZONES = 3
@@ -300,8 +302,9 @@ def check_permissions(answers: Sequence[Answer]) -> Check:
             Result.FAIL,
             f"not allowed: {_shortened(denied)}",
             "Attach docs/deployer-policy.json and docs/deployer-network-policy.json to the "
-            "deploying identity, docs/boundaries-policy.json for the first deployment, and with "
-            "Console=cognito docs/console-policy.json.",
+            "deploying identity, docs/boundaries-policy.json for the first deployment, with "
+            "Console=cognito docs/console-policy.json, with ApiDomainName "
+            "docs/api-domain-policy.json.",
         )
     unsure = [one for one in answers if not one.allowed]
     if unsure:
@@ -451,10 +454,12 @@ def collect(
     api_log_role: str = "create",
     *,
     console: bool = False,
+    api_domain: bool = False,
 ) -> list[Check]:
     """Run every check with the credentials and region of the environment.
 
-    ``console``: whether the deployment creates the console, for which it needs more permissions.
+    ``console``, ``api_domain``: whether the deployment creates the console, and a name of its own
+    for the API, each of which needs more permissions.
     """
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
@@ -536,6 +541,7 @@ def collect(
         policies = [POLICY, NETWORK, *([BOUNDARIES] if present == [None] else [])]
         # The console's users have a boundary, which an update may create.
         policies += [one for one in (OF_CONSOLE, BOUNDARIES) if console and one not in policies]
+        policies += [OF_API_DOMAIN] if api_domain else []
         asked = [
             question
             for policy in policies
@@ -606,11 +612,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--nat-gateways", type=int, default=3, choices=(0, 1, 3))
     parser.add_argument("--zones", default="", help="ZoneA,ZoneB,ZoneC; empty: not set")
     parser.add_argument("--api-log-role", default="create", choices=("create", "present"))
+    parser.add_argument("--api-domain", default="", help="as ApiDomainName will be")
     parser.add_argument("--console", default="none", choices=("none", "cognito"))
     given = parser.parse_args(argv)
     zones = [one for one in given.zones.split(",") if one]
-    console = given.console == "cognito"
-    found = collect(given.stack, given.nat_gateways, zones, given.api_log_role, console=console)
+    found = collect(
+        given.stack,
+        given.nat_gateways,
+        zones,
+        given.api_log_role,
+        console=given.console == "cognito",
+        api_domain=bool(given.api_domain),
+    )
     checks = [check_stack_name(given.stack), *found]
     width = max(len(check.name) for check in checks)
     for check in checks:

@@ -39,9 +39,39 @@ _HEADING: Final = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$")
 _FENCE: Final = re.compile(r"^\s*(```|~~~)")
 # The order of the pages; what is not listed follows under "More".
 _CHAPTERS: Final[Mapping[str, Sequence[str]]] = {
-    "Begin": ("index", "tour", "concepts", "terraform", "adoption", "support", "costs", "faq"),
-    "Operate": ("plans", "scaling", "restarts", "rotation", "teardown", "health", "runbook"),
-    "Reach it": ("console", "cli", "api", "events", "messages", "pipelines", "accounts"),
+    "Begin": (
+        "index",
+        "tour",
+        "first-hour",
+        "concepts",
+        "terraform",
+        "adoption",
+        "support",
+        "costs",
+        "faq",
+    ),
+    "Operate": (
+        "plans",
+        "scaling",
+        "restarts",
+        "rotation",
+        "manage",
+        "backups",
+        "restore",
+        "teardown",
+        "health",
+        "runbook",
+    ),
+    "Reach it": (
+        "front-door",
+        "console",
+        "cli",
+        "api",
+        "events",
+        "messages",
+        "pipelines",
+        "accounts",
+    ),
     "Run the control plane": ("network", "security", "upgrading", "changelog", "acceptance"),
     "Understand": ("architecture", "contracts", "verified", "local-broker", "strict-rules"),
 }

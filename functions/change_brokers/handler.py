@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 @entry_point
 def handler(event: Event, _context: LambdaContext) -> Event:
     operation, cluster = Operation.from_state(event["operation"]), ClusterOutputs(event["cluster"])
+    until = event.get("until", "")
     match event["action"]:
         case "BACK_UP":
             return broker_changer().back_up(operation, cluster)
         case "CHANGE_PARTITIONS":
-            return broker_changer().add_partitions(operation, cluster, count=event["partitions"])
+            return broker_changer().add_partitions(
+                operation, cluster, count=event["partitions"], until=until
+            )
         case _:
-            return broker_changer().change(operation, cluster, count=event["count"])
+            return broker_changer().change(operation, cluster, count=event["count"], until=until)

@@ -20,4 +20,5 @@ def handler(event: Event, _context: LambdaContext) -> Event:
         creates=event["creates"],
         replace=event["replace"],
         polls=event["polls"],
+        waivers=event["request"],
     )

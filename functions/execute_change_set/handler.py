@@ -18,4 +18,5 @@ def handler(event: Event, _context: LambdaContext) -> Event:
         Operation.from_state(event["operation"]),
         change_set=event["changeSet"],
         replace=event["replace"],
+        until=event.get("until", ""),
     )

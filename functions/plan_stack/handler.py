@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from lifecycle.certificates import rds_root_certificate
 from lifecycle.observability import Event, entry_point
 from lifecycle.operation.model import Operation
+from lifecycle.provisioning.change_set import Restored
 from lifecycle.wiring.common import cluster_template, settings
 from lifecycle.wiring.plans import plan_adopter
 from lifecycle.wiring.provisioning import stack_changer
@@ -29,14 +30,17 @@ def handler(event: Event, _context: LambdaContext) -> Event:
             database_ca=database_ca,
             polls=event["polls"],
         )
+    restored = Restored(**request["restored"]) if "restored" in request else None
     return stack_changer().plan(
         operation,
         stack=request["stack"],
         requested=request["parameters"],
         requested_tags=request["tags"],
         requested_settings=request["settings"],
-        approve=lambda: plan_adopter().refuse_alone(operation),
+        # A restore was reviewed as a whole before it began.
+        approve=lambda: None if restored else plan_adopter().refuse_alone(operation),
         template=cluster_template(),
         database_ca=database_ca,
         polls=event["polls"],
+        restored=restored,
     )

@@ -24,4 +24,5 @@ def handler(event: Event, _context: LambdaContext) -> Event:
         memory=event["memory"],
         required=request.get("required", True),
         since=request.get("since"),
+        until=event.get("until", ""),
     )

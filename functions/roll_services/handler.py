@@ -16,5 +16,8 @@ if TYPE_CHECKING:
 @entry_point
 def handler(event: Event, _context: LambdaContext) -> Event:
     return service_roller().roll(
-        Operation.from_state(event["operation"]), ClusterOutputs(event["cluster"]), event["memory"]
+        Operation.from_state(event["operation"]),
+        ClusterOutputs(event["cluster"]),
+        event["memory"],
+        until=event.get("until", ""),
     )

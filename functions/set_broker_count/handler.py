@@ -20,4 +20,5 @@ def handler(event: Event, _context: LambdaContext) -> Event:
         ClusterOutputs(event["cluster"]),
         count=event["count"],
         protected=event["protected"],
+        until=event.get("until", ""),
     )

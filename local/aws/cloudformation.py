@@ -118,6 +118,7 @@ def install() -> None:
     extend("AWS::Lambda::Function", _add_vpc_config)
     extend("AWS::Lambda::Function", _add_dead_letters)
     extend("AWS::RDS::DBCluster", _add_database_tags)
+    extend("AWS::S3::Bucket", _add_bucket_tags)
     handlers["AWS::ECS::TaskDefinition"] |= {
         "create": _create_task_definition,
         "update": _update_task_definition,
@@ -308,6 +309,15 @@ def _add_dead_letters(physical_id: str, properties: Properties) -> dict[str, Any
 
 def _add_database_tags(physical_id: str, properties: Properties) -> dict[str, Any]:
     rds.tags[rds.clusters[physical_id]["DBClusterArn"]] = list(properties.get("Tags", []))
+    return {}
+
+
+def _add_bucket_tags(physical_id: str, properties: Properties) -> dict[str, Any]:
+    tags = {one["Key"]: str(one["Value"]) for one in properties.get("Tags") or ()}
+    if tags:
+        s3.bucket_tags[physical_id] = tags
+    else:
+        s3.bucket_tags.pop(physical_id, None)
     return {}
 
 

@@ -61,15 +61,31 @@ rds_iam = Names("ministack.core.rds_iam")
 responses = Names("ministack.core.responses")
 router = Names("ministack.core.router")
 
+acm = Names(
+    "ministack.services.acm",
+    "cert_shape",
+    "certificates",
+    "decode_pem_field",
+    "delete_certificate",
+    "describe_certificate",
+    "get_certificate",
+    "import_certificate",
+    "list_certificates",
+    "request_certificate",
+    "validation_options",
+)
 alb = Names(
     "ministack.services.alb",
     "ACTION_MAP",
     "describe_target_health",
     "error",
     "lb_attrs",
+    "lb_xml",
     "lbs",
+    "listener_xml",
     "listeners",
     "p",
+    "parse_certificate_arns",
     "parse_targets_param",
     "rules",
     "tags",
@@ -91,6 +107,7 @@ cloudformation = Names(
 cloudformation_api = Names(
     "ministack.services.cloudformation.handlers",
     "ACTION_HANDLERS",
+    "evaluate_conditions",
     "imported_export_names",
     "resolve_stack",
 )
@@ -103,6 +120,7 @@ changesets = Names(
 )
 engine = Names(
     "ministack.services.cloudformation.engine",
+    "evaluate_conditions",
     "TransformFailed",
     "apply_transforms",
     "parse_template",
@@ -112,21 +130,27 @@ provisioners = Names(
     "ministack.services.cloudformation.provisioners",
     "REPLACING_PROPERTIES",
     "RESOURCE_HANDLERS",
+    "STACK_TAG_PROPERTY",
     "custom_named_replacement_error",
     "replacing_change",
     "ec2_apply_tags",
     "ec2_sg_permissions",
+    "r53_record_set_build_rs",
+    "r53_resolve_hosted_zone_id",
     "sfn_definition",
     "update_resource",
+    "with_stack_tags",
 )
 stacks = Names(
     "ministack.services.cloudformation.stacks",
+    "evaluate_conditions",
     "custom_named_replacement_error",
     "delete_resource",
     "deploy_stack_async",
     "resolve_stack_outputs",
     "runs_on_worker_thread",
     "update_resource",
+    "with_stack_tags",
 )
 cloudwatch = Names("ministack.services.cloudwatch")
 cloudwatch_logs = Names(
@@ -135,13 +159,20 @@ cloudwatch_logs = Names(
 dynamodb = Names("ministack.services.dynamodb", "tables")
 ec2 = Names(
     "ministack.services.ec2",
+    "ACTION_MAP",
     "addresses",
+    "authorize_sg_ingress",
+    "ensure_defaults_initialized",
+    "error",
     "flow_logs",
     "nat_gateways",
     "now_ts",
+    "p",
+    "parse_ip_permissions",
     "prefix_lists",
     "security_groups",
     "subnets",
+    "tags",
     "vpcs",
 )
 ecr = Names("ministack.services.ecr", "describe_images", "find_image", "repositories")
@@ -150,6 +181,7 @@ ecs = Names(
     "ACTION_MAP",
     "clusters",
     "create_service",
+    "delete_cluster",
     "delete_service",
     "dispatch_action",
     "dispatch_path",
@@ -168,10 +200,13 @@ ecs = Names(
     "tasks",
     "update_service",
 )
+efs = Names("ministack.services.efs", "error", "tag_resource", "untag_resource")
+scheduler = Names("ministack.services.scheduler", "schedule_last_fired", "update_schedule")
 eventbridge = Names(
     "ministack.services.eventbridge", "dispatch_to_lambda", "invoke_target", "put_events"
 )
 iam = Names("ministack.services.iam", "IAM_HANDLERS", "roles", "xml")
+kms = Names("ministack.services.kms", "create_alias", "create_key", "resolve_key")
 lambda_svc = Names(
     "ministack.services.lambda_svc",
     "execute_function_warm",
@@ -184,8 +219,48 @@ lambda_svc = Names(
     "route_async_failure",
     "throttle_response",
 )
-rds = Names("ministack.services.rds", "ACTION_MAP", "clusters", "tags")
-s3 = Names("ministack.services.s3", "bucket_has_versions", "buckets", "get_object_data")
+rds = Names(
+    "ministack.services.rds",
+    "ACTION_MAP",
+    "cluster_snapshot_xml",
+    "cluster_xml",
+    "clusters",
+    "create_cluster_snapshot_internal",
+    "db_cluster_param_groups",
+    "db_cluster_snapshots",
+    "default_engine_version",
+    "error",
+    "format_time",
+    "instances",
+    "p",
+    "parse_filters",
+    "parse_member_list",
+    "parse_tags",
+    "single_instance_response",
+    "subnet_groups",
+    "tags",
+    "xml",
+)
+route53 = Names(
+    "ministack.services.route53",
+    "change_resource_record_sets",
+    "error_response",
+    "lock",
+    "parse_body",
+    "parse_record_set",
+    "records",
+    "zones",
+)
+s3 = Names(
+    "ministack.services.s3",
+    "bucket_has_versions",
+    "bucket_tags",
+    "buckets",
+    "delete_bucket_tagging",
+    "error",
+    "get_object_data",
+    "put_bucket_tagging",
+)
 secretsmanager = Names(
     "ministack.services.secretsmanager",
     "put_secret_value",

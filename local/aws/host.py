@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 MINISTACK_VERSION = "1.5.33"
 # In the order they start; each is `local.<name>` with a function `component`.
-COMPONENTS = ("messages", "postgres", "fargate", "proxy", "endpoints", "web_console")
+COMPONENTS = ("messages", "postgres", "identity", "fargate", "proxy", "endpoints", "web_console")
 
 logger = logging.getLogger("local.aws")
 
@@ -116,6 +116,7 @@ def _extended_emulator(instance: Instance) -> LambdaPool:
         apigateway,
         audit,
         cloudformation,
+        databases,
         functions,
         iam,
         notifications,
@@ -139,6 +140,7 @@ def _extended_emulator(instance: Instance) -> LambdaPool:
     )
     functions.install(pool)
     strict.install(instance)
+    databases.install()
     notifications.install(instance.config.messages)
     prometheus.install(instance.config.metrics_file)
     return pool
@@ -151,6 +153,7 @@ async def _serve(instance: Instance, components: list[Component]) -> None:
     from local.aws.callers import Callers
     from local.aws.emulator import app
     from local.aws.faults import Faults
+    from local.aws.strict import certificate_validation
 
     config = instance.config
     server = ServerConfig()
@@ -180,6 +183,7 @@ async def _serve(instance: Instance, components: list[Component]) -> None:
         )
         await leave.wait()
     finally:
+        certificate_validation.STOPPING.set()
         # Components go first: they deregister what they registered while the emulator answers.
         for component in reversed(started):
             await asyncio.to_thread(_stop_quietly, component)

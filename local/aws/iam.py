@@ -6,11 +6,21 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from local.aws import audit
-from local.aws.emulator import alb, cloudformation, iam, iam_actions, iam_evaluator, rds, tagging
+from local.aws.emulator import (
+    alb,
+    cloudformation,
+    ec2,
+    ecs,
+    iam,
+    iam_actions,
+    iam_evaluator,
+    rds,
+    tagging,
+)
 from local.config import ACCOUNT_ID, REGION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 # What each action of ECS is authorised on.
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html
@@ -30,6 +40,26 @@ _ON_TASKS = {
     "GetTaskProtection": "tasks",
 }
 _LISTED_IN_RDS = {"DescribeDBClusters": "cluster", "DescribeDBInstances": "db"}
+# Parameters that name what an action of RDS is authorised on, and the kinds of those resources.
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonrds.html
+_NAMED_IN_RDS = {
+    "DBClusterIdentifier": "cluster",
+    "SourceDBClusterIdentifier": "cluster",
+    "DBClusterSnapshotIdentifier": "cluster-snapshot",
+    "FinalDBSnapshotIdentifier": "cluster-snapshot",
+    "SnapshotIdentifier": "cluster-snapshot",
+    "DBSubnetGroupName": "subgrp",
+    "DBClusterParameterGroupName": "cluster-pg",
+}
+_RESTORED = ("DBClusterIdentifier", "DBSubnetGroupName", "DBClusterParameterGroupName")
+_ON_DATABASES = {
+    "CreateDBClusterSnapshot": ("DBClusterSnapshotIdentifier", "DBClusterIdentifier"),
+    "DeleteDBCluster": ("DBClusterIdentifier", "FinalDBSnapshotIdentifier"),
+    "DeleteDBClusterSnapshot": ("DBClusterSnapshotIdentifier",),
+    "RestoreDBClusterFromSnapshot": (*_RESTORED, "SnapshotIdentifier"),
+    "RestoreDBClusterToPointInTime": (*_RESTORED, "SourceDBClusterIdentifier"),
+}
+_TAGS_OF_DATABASES = {"AddTagsToResource", "ListTagsForResource", "RemoveTagsFromResource"}
 _ON_CLUSTER = {"DescribeClusters", "ListServices", "UpdateCluster", "DeleteCluster"}
 
 
@@ -40,12 +70,14 @@ class Resources(str):
     context: dict[str, str]
     passed: list[tuple[str, str]]
     """Roles that the request hands over, each with the service that gets it."""
+    tagging: str
+    """Action that the caller must be allowed on the first resource, too: what is made gets tags."""
 
     @classmethod
     def of(cls, arns: list[str], context: dict[str, str] | None = None) -> Resources:
         """Give these resources, with condition keys of the request."""
         found = cls(arns[0])
-        found.all, found.context, found.passed = arns, context or {}, []
+        found.all, found.context, found.passed, found.tagging = arns, context or {}, [], ""
         return found
 
 
@@ -56,6 +88,7 @@ def install() -> None:
     iam_evaluator.resolve_condition_key = _keys_as_on_aws(iam_evaluator.resolve_condition_key)
     # Services whose tags a policy's `aws:ResourceTag` does not see otherwise.
     tagging.RESOURCE_TAG_COLLECTORS |= {
+        "ec2": _tags_of_security_groups,
         "ecs": tagging.collect_ecs,
         "elasticfilesystem": tagging.collect_efs,
         "elasticloadbalancing": alb.tags.items,
@@ -69,10 +102,17 @@ def _as_on_aws(own: Any) -> Any:
         if service == "cloudformation":
             stack = _stack_of_change_set(rest[0]) if found == "*" else found
             return Resources.of([stack], _change_set_keys(rest[0]))
+        if service == "elasticloadbalancing" and found == "*":
+            # AddTags names its resources in a list.
+            return str((rest[0].get("ResourceArns.member.1") or [found])[0])
+        if service == "ec2":
+            return _of_security_groups(found, rest[0])
         if service == "elasticfilesystem" and found == "*":
             named = (rest[0].get("FileSystemId") or [""])[0]
             prefix = f"arn:aws:elasticfilesystem:{REGION}:{ACCOUNT_ID}:file-system/"
             return prefix + named if named else "*"
+        if service == "rds" and (of_databases := rds_resources(rest[0])):
+            return of_databases
         if service == "rds" and found == "*":
             # Listing is authorised on all, as in AWS's denials: "on resource: arn:aws:rds:…:db:*".
             kind = _LISTED_IN_RDS.get((rest[0].get("Action") or [""])[0])
@@ -98,6 +138,69 @@ def _as_on_aws(own: Any) -> Any:
         )
 
     return extract
+
+
+def _of_security_groups(found: str, parameters: dict[str, list[str]]) -> str:
+    """A rule that gets tags is authorised on its group, on the rule to be, and with its tags.
+
+    A rule that is there is named by its id.
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+    """
+    action = (parameters.get("Action") or [""])[0]
+    rules = f"arn:aws:ec2:{REGION}:{ACCOUNT_ID}:security-group-rule/"
+    if action == "CreateTags":
+        named = (parameters.get("ResourceId.1") or [""])[0]
+        return f"{rules}{named}" if named.startswith("sgr-") else found
+    if action == "AuthorizeSecurityGroupIngress":
+        tags = {
+            f"aws:RequestTag/{value[0]}": (
+                parameters.get(key.removesuffix("Key") + "Value") or [""]
+            )[0]
+            for key, value in parameters.items()
+            if key.startswith("TagSpecification.") and key.endswith(".Key")
+        }
+        return Resources.of([found, f"{rules}*"] if tags else [found], tags)
+    return found
+
+
+def rds_resources(parameters: Mapping[str, list[str]]) -> Resources | None:
+    """What AWS authorises a request on that is about snapshots, restored clusters or tags.
+
+    Several resources, of which each must be allowed, as in the denials of
+    https://github.com/mattermost/mattermost-cloud-monitoring/pull/448. Tags of what is made need
+    `rds:AddTagsToResource` on that:
+    https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/security_iam_id-based-policy-examples-grant-permissions-tags-on-create.html
+    None for any other action.
+    """
+    action = (parameters.get("Action") or [""])[0]
+    given = {name: values[0] for name, values in parameters.items() if values and values[0]}
+    if action in _TAGS_OF_DATABASES:
+        return Resources.of([given.get("ResourceName", "*")])
+    if action == "DescribeDBClusterSnapshots":
+        listed = ("DBClusterIdentifier", "DBClusterSnapshotIdentifier")
+        return Resources.of([_database(name, given.get(name, "*")) for name in listed])
+    named = [name for name in _ON_DATABASES.get(action, ()) if name in given]
+    if not named:
+        return None
+    found = Resources.of([_database(name, given[name]) for name in named])
+    if any(name.startswith("Tags.") for name in given):
+        found.tagging = "rds:AddTagsToResource"
+    return found
+
+
+def _database(parameter: str, name: str) -> str:
+    if name.startswith("arn:"):
+        return name
+    return f"arn:aws:rds:{REGION}:{ACCOUNT_ID}:{_NAMED_IN_RDS[parameter]}:{name.lower()}"
+
+
+def _tags_of_security_groups() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """Tags by ARN, of security groups and their rules."""
+    kinds = {"sg-": "security-group", "sgr-": "security-group-rule"}
+    for identifier, tags in ec2.tags.items():
+        kind = kinds.get(identifier.partition("-")[0] + "-")
+        if kind:
+            yield f"arn:aws:ec2:{REGION}:{ACCOUNT_ID}:{kind}/{identifier}", tags
 
 
 def _with_its_path(found: str) -> str:
@@ -163,9 +266,17 @@ def ecs_resources(action: str, request: dict[str, Any]) -> list[str]:
             one.rpartition("/")[0].replace(":service-revision/", ":service/") for one in revisions
         ]
         return [*revisions, *dict.fromkeys(services)] or ["*"]
+    if action == "RunTask":
+        return [_task_definition(str(request.get("taskDefinition") or ""))]
     if action in _ON_CLUSTER:
         return [_arn("cluster", name) for name in request.get("clusters") or [cluster]]
     return ["*"]
+
+
+def _task_definition(named: str) -> str:
+    """ARN of a revision. A family stands for its latest one, which the caller must be allowed."""
+    found = ecs.task_defs.get(ecs.resolve_td_key(named))
+    return str(found["taskDefinitionArn"]) if found else _arn("task-definition", named)
 
 
 def _cluster(request: dict[str, Any]) -> str:
@@ -194,6 +305,12 @@ def _each_resource(own: Any) -> Any:
             denied = own(access_key_id, iam_action, service, region, arn, context)
             if denied:
                 return denied
+        if resource_arn.tagging:
+            tagged = str(resource_arn)
+            # By way of the audit, as a right of its own.
+            return iam_evaluator.enforce(
+                access_key_id, resource_arn.tagging, service, region, tagged, context
+            )
         return None
 
     return enforce

@@ -23,6 +23,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from local.authority import Authority
 from local.aws.lambda_runtime import base_python
 from local.config import REGION
 
@@ -99,6 +100,8 @@ class LambdaPool:
         self._changed = threading.Condition()
         self._workers: list[_Worker] = []
         self._packages = _Packages(instance.config.root / "lambda")
+        # Writes what workers trust.
+        Authority.of(instance.config)
         self._closed = False
 
     def invoke(self, function: Function, event: Any, request_id: str) -> Result:
@@ -317,6 +320,8 @@ class _Worker:
             "AWS_EC2_METADATA_DISABLED": "true",
             # The prefixed hosts of StartSyncExecution and DiscoverInstances exist only on AWS.
             "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+            # On AWS, the runtime's own roots have those of ACM's certificates among them.
+            "SSL_CERT_FILE": str(config.trust_file),
             "HOME": str(self._home),
             "TMPDIR": str(self._home / "tmp"),
         }

@@ -7,10 +7,11 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/reference.htm
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from local.aws.emulator import tagging
+from local.aws.strict import certificate_validation
 from local.config import ACCOUNT_ID, REGION
 
 if TYPE_CHECKING:
@@ -24,10 +25,15 @@ def _arn(service: str, resource: str) -> str:
     return f"arn:aws:{service}:{REGION}:{ACCOUNT_ID}:{resource}"
 
 
+_RECORD: Final = "AWS::Route53::RecordSet"
+_DATABASE: Final = "AWS::RDS::DBCluster"
+_CERTIFICATE: Final = "AWS::CertificateManager::Certificate"
 _FILES: Final = _arn("elasticfilesystem", "file-system/{}")
 _GROUP: Final = _arn("ec2", "security-group/{}")
 _BUCKET: Final = "arn:aws:s3:::{}"
 _KEY: Final = _arn("kms", "key/{}")
+_ZONE: Final = "arn:aws:route53:::hostedzone/{}"
+_POOL: Final = _arn("cognito-idp", "userpool/{}")
 _NAMESPACE: Final = _arn("servicediscovery", "namespace/{}")
 
 
@@ -65,9 +71,23 @@ _BALANCING: Final[Mapping[str, Any]] = {
     "tag": "elasticloadbalancing:AddTags",
     "creation_key": "elasticloadbalancing:CreateAction",
 }
+# Parts of a user pool are authorised on it.
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncognitouserpools.html
+_OF_POOL: Final[Mapping[str, Any]] = {
+    "arn": _POOL,
+    "on": ("UserPoolId", _POOL),
+    "only_on": True,
+    "part": True,
+}
 _RDS: Final[Mapping[str, Any]] = {"tag": "rds:AddTagsToResource", "named": True}
 
 KINDS: Final[Mapping[str, Kind]] = {
+    "AWS::CertificateManager::Certificate": Kind(
+        arn="{}",
+        create="acm:RequestCertificate",
+        delete="acm:DeleteCertificate",
+        tag="acm:AddTagsToCertificate",
+    ),
     "AWS::CloudWatch::Alarm": Kind(
         arn=_arn("cloudwatch", "alarm:{}"),
         create="cloudwatch:PutMetricAlarm",
@@ -84,6 +104,36 @@ KINDS: Final[Mapping[str, Kind]] = {
         delete="cloudwatch:DeleteDashboards",
         name="DashboardName",
         named=True,
+    ),
+    "AWS::Cognito::UserPool": Kind(
+        arn=_POOL,
+        create="cognito-idp:CreateUserPool",
+        update="cognito-idp:UpdateUserPool",
+        delete="cognito-idp:DeleteUserPool",
+        tag="cognito-idp:TagResource",
+    ),
+    "AWS::Cognito::UserPoolClient": Kind(
+        **_OF_POOL,
+        create="cognito-idp:CreateUserPoolClient",
+        update="cognito-idp:UpdateUserPoolClient",
+        delete="cognito-idp:DeleteUserPoolClient",
+    ),
+    "AWS::Cognito::UserPoolDomain": Kind(
+        **_OF_POOL,
+        create="cognito-idp:CreateUserPoolDomain",
+        update="cognito-idp:UpdateUserPoolDomain",
+        delete="cognito-idp:DeleteUserPoolDomain",
+    ),
+    "AWS::Cognito::UserPoolResourceServer": Kind(
+        **_OF_POOL,
+        create="cognito-idp:CreateResourceServer",
+        update="cognito-idp:UpdateResourceServer",
+        delete="cognito-idp:DeleteResourceServer",
+    ),
+    "AWS::Cognito::UserPoolUser": Kind(
+        **_OF_POOL,
+        create="cognito-idp:AdminCreateUser",
+        delete="cognito-idp:AdminDeleteUser",
     ),
     "AWS::SNS::Topic": Kind(
         arn=_arn("sns", "{}"),
@@ -271,6 +321,15 @@ KINDS: Final[Mapping[str, Kind]] = {
         delete="rds:DeleteDBSubnetGroup",
         name="DBSubnetGroupName",
     ),
+    "AWS::Route53::RecordSet": Kind(
+        arn=_ZONE,
+        create="route53:ChangeResourceRecordSets",
+        update="route53:ChangeResourceRecordSets",
+        delete="route53:ChangeResourceRecordSets",
+        on=("HostedZoneId", _ZONE),
+        only_on=True,
+        part=True,
+    ),
     "AWS::S3::Bucket": Kind(
         arn=_BUCKET,
         create="s3:CreateBucket",
@@ -339,7 +398,18 @@ def of_creation(
     kind: str, logical_id: str, properties: Mapping[str, Any], stack: str, own: Mapping[str, str]
 ) -> Iterator[Right]:
     """Give what the creation of a resource needs; `own` are the tags of its stack."""
+    if kind == _RECORD:
+        yield of_record("CREATE", properties)
+        return
+    if kind == _CERTIFICATE:
+        yield from of_validation(properties)
     it = KINDS[kind]
+    if restored := kind == _DATABASE and bool(properties.get("SnapshotIdentifier")):
+        it = replace(
+            it,
+            create="rds:RestoreDBClusterFromSnapshot",
+            on=("SnapshotIdentifier", _arn("rds", "cluster-snapshot:{}")),
+        )
     arn = _new(kind, logical_id, properties, stack)
     tags = given_tags(properties)
     asked = {f"aws:RequestTag/{name}": value for name, value in tags.items()}
@@ -354,6 +424,9 @@ def of_creation(
     for name, action in it.by_property.items():
         if properties.get(name):
             yield action, arn, has
+    if restored:
+        # What a restore does not take; see shouldUpdateAfterCreate in the type's handler.
+        yield it.update, arn, has
 
 
 def of_update(
@@ -364,6 +437,9 @@ def of_update(
     own: Mapping[str, str],
 ) -> Iterator[Right]:
     """Give what a change of a resource in place needs."""
+    if kind == _RECORD:
+        yield of_record("UPSERT", after)
+        return
     it = KINDS[kind]
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     if given_tags(before) == given_tags(after):
@@ -381,12 +457,38 @@ def of_deletion(
     kind: str, physical_id: str, properties: Mapping[str, Any], own: Mapping[str, str]
 ) -> Iterator[Right]:
     """Give what the deletion of a resource needs."""
+    if kind == _RECORD:
+        yield of_record("DELETE", properties)
+        return
     it = KINDS[kind]
     arn = _present(it, physical_id, properties)
     if it.delete:
         yield it.delete, arn, _has(arn, own)
         if kind == "AWS::KMS::Alias":
             yield from _on_what_is_there(it, it.delete, properties, own, {})
+
+
+def of_record(action: str, properties: Mapping[str, Any]) -> Right:
+    """Give what a change of one record needs, with the condition keys of its zone.
+
+    https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/specifying-rrset-conditions.html
+    """
+    keys = {
+        "Actions": action,
+        "NormalizedRecordNames": str(properties["Name"]).lower().rstrip("."),
+        "RecordTypes": str(properties["Type"]),
+    }
+    change = "route53:ChangeResourceRecordSets"
+    zone = f"arn:aws:route53:::hostedzone/{properties['HostedZoneId']}"
+    return change, zone, {f"{change}{name}": value for name, value in keys.items()}
+
+
+def of_validation(properties: Mapping[str, Any]) -> Iterator[Right]:
+    """Give what CloudFormation needs to write the records by which ACM validates a certificate."""
+    for one in properties.get("DomainValidationOptions") or ():
+        if one.get("HostedZoneId"):
+            record = certificate_validation.option(one["DomainName"], "DNS")["ResourceRecord"]
+            yield of_record("UPSERT", {**record, "HostedZoneId": one["HostedZoneId"]})
 
 
 def given_tags(properties: Mapping[str, Any]) -> dict[str, str]:
@@ -432,4 +534,7 @@ def _has(arn: str, own: Mapping[str, str]) -> dict[str, str]:
     The emulator shows no tags of security groups, log groups and Cloud Map.
     """
     tags = tagging.resource_tags(arn)
+    if ":cluster-snapshot:" in arn:
+        # Of no stack: one without tags has none.
+        own = {}
     return {f"aws:ResourceTag/{name}": value for name, value in (tags or own).items()}

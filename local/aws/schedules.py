@@ -1,4 +1,4 @@
-"""What EventBridge Scheduler puts into a target's input, which the emulator passes on as it is."""
+"""EventBridge Scheduler: what it puts into a target's input, and schedules that were changed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,30 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from local.aws.emulator import eventbridge
+from local.aws.emulator import eventbridge, scheduler
 
 
 def install() -> None:
-    """Replace the function that the emulator's scheduler looks up by name."""
+    """Replace the functions that the emulator's scheduler looks up by name."""
     eventbridge.invoke_target = _with_context(eventbridge.invoke_target)
+    scheduler.update_schedule = _anew(scheduler.update_schedule)
+
+
+def _anew(own: Any) -> Any:
+    """Forget when a schedule was last due: a moment that it is changed to is still to come.
+
+    UpdateSchedule overrides all of a schedule, whose one-time expression is invoked at its moment
+    (https://docs.aws.amazon.com/scheduler/latest/APIReference/API_UpdateSchedule.html).
+    """
+
+    def update(name: str, body: dict[str, Any]) -> Any:
+        answer = own(name, body)
+        changed = f"{body.get('GroupName', 'default')}/{name}"
+        for key in [one for one in scheduler.schedule_last_fired if one[-1] == changed]:
+            del scheduler.schedule_last_fired[key]
+        return answer
+
+    return update
 
 
 def _with_context(own: Any) -> Any:

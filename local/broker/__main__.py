@@ -1,4 +1,3 @@
-# ruff: noqa: E402
 """Run one broker until SIGTERM, with the environment of its container; or restore its node."""
 
 from __future__ import annotations
@@ -13,19 +12,25 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-# PySyncObj imports it for passwords between its nodes, which are not used: 8 MB a process.
-sys.modules["cryptography"] = None  # type: ignore[assignment]
+if os.environ.get("CAMUNDA_SECURITY_AUTHENTICATION_METHOD", "basic").lower() == "basic":
+    # PySyncObj imports it for passwords between its nodes, which are not used: 8 MB a process.
+    # Tokens are verified with it.
+    sys.modules["cryptography"] = None  # type: ignore[assignment]
 
-from local.broker import restore
+from local.broker import identity, restore
 from local.broker import settings as reading
 from local.broker.backups import Backups
 from local.broker.broker import Broker
 from local.broker.memory import NotEnoughMemory, check
 from local.broker.node_ids import NodeIds, s3_client
 from local.broker.secondary_storage import SecondaryStorage
+from local.https import direct
+from local.names import Names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from local.broker.issuer import Issuer
 
 
 def main() -> int:
@@ -79,13 +84,25 @@ def main() -> int:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stop.set())
             return restore.run(settings, wanted, node_ids, progress, sources, stop=stop)
-        return Broker(settings, node_ids, storage, backups, resolve).run()
+        issuer = _issuer(settings, names)
+        return Broker(settings, node_ids, storage, backups, resolve, issuer=issuer).run()
     except restore.RestoreRefused as error:
         print(f"The restore failed: {error}", file=sys.stderr, flush=True)
         return 1
     except (reading.InvalidSetting, NotEnoughMemory, OSError) as error:
         print(f"The broker cannot start: {error}", file=sys.stderr, flush=True)
         return 1
+
+
+def _issuer(settings: reading.Settings, names: Path | None) -> Issuer | None:
+    """Give the issuer of the environment, which has to answer now. Raises InvalidSetting."""
+    oidc = identity.read(settings.environment, settings.dialect)
+    if oidc is None:
+        return None
+    identity.initial(settings.environment)
+    from local.broker.issuer import Issuer
+
+    return Issuer(oidc, Names(names).reach if names else direct)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """Backups in the backup bucket: what each partition had, and a manifest with its state.
 
-Objects: `backups/<id>/<partition>/manifest.json` and `…/snapshot.json`. The shapes that are shown
-are those of `backup-management-api.yaml` (camunda/camunda).
+Names and manifests are those of `S3BackupStore` of camunda/camunda 8.9:
+`manifests/<partition>/<checkpoint>/<node>/manifest.json`, beside `contents/…` with the state and
+the log since the checkpoint before; `local` in a manifest is what only this broker needs. The
+shapes that are shown are those of `backup-management-api.yaml`. A checkpoint that is no backup
+(MARKER) is in Camunda's log only; its state here is below `markers/`.
 """
 
 from __future__ import annotations
@@ -9,11 +12,13 @@ from __future__ import annotations
 import json
 import math
 import re
+import uuid
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from local.broker.ranges import MARKER, Checkpoint, Range, ranges
 from local.broker.settings import InvalidSetting, seconds
 
 if TYPE_CHECKING:
@@ -21,16 +26,20 @@ if TYPE_CHECKING:
 
 type Json = dict[str, Any]
 
-_MANIFEST = re.compile(r"backups/(\d+)/(\d+)/manifest\.json")
+_PREFIX = "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_"
+_MANIFEST = re.compile(r"(manifests|markers)/(\d+)/(\d+)/(\d+)/manifest\.json")
+_MANIFESTS = {True: "manifests", False: "markers"}
 _SHOWN = (
     "partitionId",
     "state",
+    "failureReason",
     "createdAt",
     "checkpointPosition",
     "brokerId",
     "brokerVersion",
 )
-_START_OF_LOG = 1
+# The better of two manifests of one partition, of which another broker wrote one.
+_STATES = ("FAILED", "IN_PROGRESS", "COMPLETED")
 
 
 class Backups:
@@ -39,94 +48,219 @@ class Backups:
     def __init__(self, s3: Any, bucket: str) -> None:
         self._s3 = s3
         self._bucket = bucket
+        self._read: dict[str, tuple[str, Json]] = {}
+        """Complete manifests by key, with their tag: they do not change."""
 
-    def put(self, backup_id: int, partition: int, snapshot: bytes, manifest: Json) -> None:
-        """Keep what a partition had; the manifest is COMPLETED when all of it is there."""
-        place = f"backups/{backup_id}/{partition}"
-        head = {**manifest, "partitionId": partition}
-        self._put(f"{place}/manifest.json", {**head, "state": "IN_PROGRESS"})
-        self._s3.put_object(Bucket=self._bucket, Key=f"{place}/snapshot.json", Body=snapshot)
-        self._put(f"{place}/manifest.json", {**head, "state": "COMPLETED"})
+    def put(
+        self,
+        backup_id: int,
+        partition: int,
+        snapshot: bytes,
+        manifest: Json,
+        log: Sequence[Json] = (),
+    ) -> None:
+        """Keep what a partition had; the manifest is COMPLETED when all of it is there.
 
-    def read(self, backup_id: int, partition: int) -> Json:
+        `log` has the records since the checkpoint before, beside the segments that the manifest
+        names (`segments`).
+        """
+        flat = {**manifest, "partitionId": partition}
+        backup = flat["checkpointType"] != MARKER
+        place = f"{partition}/{backup_id}/{flat.get('brokerId', 0)}"
+        contents = f"contents/{place}" if backup else f"markers/{place}"
+        key = f"{_MANIFESTS[backup]}/{place}/manifest.json"
+        self._put(key, _document(backup_id, {**flat, "state": "IN_PROGRESS"}))
+        self._s3.put_object(Bucket=self._bucket, Key=f"{contents}/snapshot.json", Body=snapshot)
+        self._put(f"{contents}/log.json", list(log))
+        self._put(key, _document(backup_id, {**flat, "state": "COMPLETED"}))
+
+    def fail(self, backup_id: int, partition: int, reason: str) -> None:
+        """Note that a partition's backup will not be complete, if it was begun.
+
+        As a new leader does with what was in progress before it (camunda/camunda#9260).
+        """
+        for one in self.manifests().get(backup_id, ()):
+            if (one["partitionId"], one["state"]) == (partition, "IN_PROGRESS"):
+                key = f"manifests/{partition}/{backup_id}/{one.get('brokerId', 0)}/manifest.json"
+                failed = {**one, "state": "FAILED", "failureReason": reason}
+                self._put(key, _document(backup_id, failed))
+
+    def put_segment(self, partition: int, number: int, records: Sequence[Json]) -> str:
+        """Keep a part of a partition's log for its next checkpoint; gives its key."""
+        key = f"segments/{partition}/{number}-{uuid.uuid4().hex}.json"
+        self._put(key, list(records))
+        return key
+
+    def read(self, checkpoint: int, partition: int) -> Json:
         """Give what a partition had. Raises LookupError when it is not complete."""
-        found = self.status(backup_id)
-        states = {one["partitionId"]: one["state"] for one in found["details"]} if found else {}
-        if states.get(partition) != "COMPLETED":
-            raise LookupError(f"backup {backup_id} of partition {partition} is not complete")
-        key = f"backups/{backup_id}/{partition}/snapshot.json"
-        answer = self._s3.get_object(Bucket=self._bucket, Key=key)
-        return dict(json.loads(answer["Body"].read()))
+        found = self._complete(checkpoint, partition)
+        state: Json = self._get(f"{_contents(checkpoint, found)}/snapshot.json")
+        return state
+
+    def log(self, checkpoint: int, partition: int) -> list[Json]:
+        """Give the records of a checkpoint's log. Raises LookupError when it is not complete."""
+        found = self._complete(checkpoint, partition)
+        records: list[Json] = []
+        for key in (*found["segments"], f"{_contents(checkpoint, found)}/log.json"):
+            records += self._get(key)
+        return records
+
+    def _complete(self, checkpoint: int, partition: int) -> Json:
+        for one in self._all().get(checkpoint, ()):
+            if one["partitionId"] == partition and one["state"] == "COMPLETED":
+                return one
+        raise LookupError(f"backup {checkpoint} of partition {partition} is not complete")
 
     def manifests(self) -> dict[int, list[Json]]:
         """Give the manifests of all backups, by id."""
-        return self._manifests("backups/")
+        return _backups(self._all())
+
+    def checkpoints(self) -> dict[int, list[Json]]:
+        """Give the manifests of all checkpoints, backups or not, by id."""
+        return self._all()
 
     def status(self, backup_id: int) -> Json | None:
         """Give the body of `GET /actuator/backupRuntime/{id}`; None for one that is not there."""
-        found = self._manifests(f"backups/{backup_id}/")
-        return _shown(backup_id, found[backup_id]) if found else None
+        found = self.manifests().get(backup_id)
+        return _shown(backup_id, found) if found else None
 
     def matching(self, prefix: str = "") -> list[Json]:
         """Give all backups whose id begins so, the newest first."""
-        found = self._manifests(f"backups/{prefix}")
-        return [_shown(one, found[one]) for one in sorted(found, reverse=True)]
+        found = self.manifests()
+        wanted = [one for one in found if str(one).startswith(prefix)]
+        return [_shown(one, found[one]) for one in sorted(wanted, reverse=True)]
 
-    def newest(self) -> int | None:
-        """Give the id of the newest backup, which is its time in ms where it is generated."""
-        found = (_MANIFEST.fullmatch(key) for key in self._keys("backups/"))
-        return max((int(one[1]) for one in found if one), default=None)
+    def newest(self, *, markers: bool = False) -> int | None:
+        """Give the id of the newest backup, which is its time in ms where it is generated.
+
+        With `markers`, of the newest checkpoint.
+        """
+        return max(self._ids(markers=markers), default=None)
 
     def state(self) -> Json:
-        """Give the body of `GET /actuator/backupRuntime/state`: the newest of each partition."""
+        """Give the body of `GET /actuator/backupRuntime/state`."""
+        found = self._all()
         begun: dict[int, Json] = {}
         newest: dict[int, Json] = {}
-        oldest: dict[int, Json] = {}
-        for backup_id, manifests in sorted(self.manifests().items()):
+        for checkpoint_id, manifests in sorted(found.items()):
             for one in manifests:
-                begun[one["partitionId"]] = _checkpoint(backup_id, one)
-                if one["state"] == "COMPLETED":
-                    newest[one["partitionId"]] = _checkpoint(backup_id, one)
-                    oldest.setdefault(one["partitionId"], newest[one["partitionId"]])
+                shown = _checkpoint(checkpoint_id, one)
+                # The checkpoint is there as soon as the backup begins.
+                begun[one["partitionId"]] = shown
+                if one["state"] == "COMPLETED" and one["checkpointType"] != MARKER:
+                    log = {"firstLogPosition": max(1, one["after"])}
+                    newest[one["partitionId"]] = shown | log
         # As BackupEndpoint maps them: a checkpoint has no log, an end of a range no partition.
-        log = {"firstLogPosition": _START_OF_LOG}
-        partitions = sorted(newest)
         return {
-            # The checkpoint is there as soon as the backup begins.
             "checkpointStates": [{"partitionId": one, **begun[one]} for one in sorted(begun)],
-            "backupStates": [{"partitionId": one, **newest[one], **log} for one in partitions],
+            "backupStates": [{"partitionId": one, **newest[one]} for one in sorted(newest)],
             "ranges": [
-                {"partitionId": one, "start": oldest[one] | log, "end": newest[one] | log}
-                for one in partitions
+                {
+                    "partitionId": partition,
+                    "start": self._edge(found, partition, one.start, one.first_log_position),
+                    "end": self._edge(found, partition, one.end, one.end.first_log_position),
+                }
+                for partition, own in sorted(ranges_of(found).items())
+                for one in own
             ],
         }
 
+    def _edge(
+        self, found: Mapping[int, Sequence[Json]], partition: int, one: Checkpoint, first: int
+    ) -> Json:
+        manifest = next(each for each in found[one.id] if each["partitionId"] == partition)
+        return _checkpoint(one.id, manifest) | {"firstLogPosition": first}
+
     def delete(self, backup_id: int) -> None:
         """Delete a backup; one that is not there is as good as deleted."""
-        for key in self._keys(f"backups/{backup_id}/"):
+        self._delete(backup_id, "manifests")
+
+    def delete_markers(self, until: int) -> None:
+        """Delete the markers before a backup, which nothing needs any more."""
+        for one in self._ids(markers=True) - self._ids(markers=False):
+            if one < until:
+                self._delete(one, "markers")
+
+    def _delete(self, checkpoint: int, kind: str) -> None:
+        segments = {key for one in self._all().get(checkpoint, ()) for key in one["segments"]}
+        own = re.compile(rf"({kind}|contents)/\d+/{checkpoint}/.*")
+        # Manifests first: what is half deleted is not there.
+        keys = [key for part in (kind, "contents") for key in self._keys(f"{part}/")]
+        for key in (*filter(own.fullmatch, keys), *sorted(segments)):
             self._s3.delete_object(Bucket=self._bucket, Key=key)
 
-    def _put(self, key: str, content: Json) -> None:
+    def _put(self, key: str, content: Any) -> None:
         self._s3.put_object(Bucket=self._bucket, Key=key, Body=json.dumps(content).encode())
 
-    def _keys(self, prefix: str) -> list[str]:
+    def _get(self, key: str) -> Any:
+        answer = self._s3.get_object(Bucket=self._bucket, Key=key)
+        return json.loads(answer["Body"].read())
+
+    def _ids(self, *, markers: bool) -> set[int]:
+        prefixes = ("manifests/", "markers/") if markers else ("manifests/",)
+        found = (_MANIFEST.fullmatch(key) for one in prefixes for key in self._keys(one))
+        return {int(one[3]) for one in found if one}
+
+    def _keys(self, prefix: str) -> dict[str, str]:
+        """Give the keys with their tags, in S3's order."""
         pages = self._s3.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=prefix
         )
-        return [one["Key"] for page in pages for one in page.get("Contents", [])]
+        return {one["Key"]: one["ETag"] for page in pages for one in page.get("Contents", [])}
 
-    def _manifests(self, prefix: str) -> dict[int, list[Json]]:
-        found: dict[int, list[Json]] = {}
-        for key in self._keys(prefix):
-            match = _MANIFEST.fullmatch(key)
-            if match:
-                try:
-                    answer = self._s3.get_object(Bucket=self._bucket, Key=key)
-                except ClientError:
-                    # It was deleted since it was listed.
-                    continue
-                found.setdefault(int(match[1]), []).append(json.loads(answer["Body"].read()))
-        return found
+    def _all(self) -> dict[int, list[Json]]:
+        """Give the manifests of all checkpoints, by id; one of each partition, in order."""
+        found: dict[int, dict[int, Json]] = {}
+        for kind in _MANIFESTS.values():
+            for key, tag in self._keys(f"{kind}/").items():
+                match = _MANIFEST.fullmatch(key)
+                flat = self._manifest(key, tag) if match else None
+                if match and flat:
+                    own = found.setdefault(int(match[3]), {})
+                    known = own.get(flat["partitionId"], flat)
+                    own[flat["partitionId"]] = max(
+                        known, flat, key=lambda one: _STATES.index(one["state"])
+                    )
+        return {one: [own[number] for number in sorted(own)] for one, own in found.items()}
+
+    def _manifest(self, key: str, tag: str) -> Json | None:
+        known = self._read.get(key)
+        if known and known[0] == tag:
+            return known[1]
+        try:
+            flat = _flat(self._get(key))
+        except ClientError:
+            # It was deleted since it was listed.
+            return None
+        if flat["state"] == "COMPLETED":
+            self._read[key] = (tag, flat)
+        return flat
+
+
+def keeps_log(environment: Mapping[str, str]) -> bool:
+    """Whether backups are continuous, so that the log between them is kept."""
+    return environment.get(f"{_PREFIX}CONTINUOUS", "false") == "true" and bool(
+        environment.get(f"{_PREFIX}S3_BUCKETNAME")
+    )
+
+
+def ranges_of(found: Mapping[int, Sequence[Json]]) -> dict[int, list[Range]]:
+    """Give the ranges of each partition of which there is a checkpoint."""
+    complete: dict[int, list[Checkpoint]] = {}
+    for checkpoint_id, manifests in found.items():
+        for one in manifests:
+            if one["state"] == "COMPLETED":
+                complete.setdefault(one["partitionId"], []).append(
+                    Checkpoint(
+                        id=checkpoint_id,
+                        kind=one["checkpointType"],
+                        at=datetime.fromisoformat(one["createdAt"]),
+                        position=one["checkpointPosition"],
+                        after=one["after"],
+                        previous=one["previous"],
+                    )
+                )
+    return {partition: ranges(own) for partition, own in complete.items()}
 
 
 def next_due(schedule: str, newest: float | None, now: float) -> float:
@@ -163,13 +297,73 @@ def expired(found: Mapping[int, Sequence[Json]], window: float) -> list[int]:
     return sorted(one for one, time in times.items() if time < bound)
 
 
+def _backups(found: Mapping[int, list[Json]]) -> dict[int, list[Json]]:
+    return {
+        one: manifests
+        for one, manifests in found.items()
+        if manifests[0]["checkpointType"] != MARKER
+    }
+
+
+def _contents(checkpoint: int, flat: Json) -> str:
+    kind = "markers" if flat["checkpointType"] == MARKER else "contents"
+    return f"{kind}/{flat['partitionId']}/{checkpoint}/{flat.get('brokerId', 0)}"
+
+
+def _document(checkpoint: int, flat: Json) -> Json:
+    """Give a manifest as S3BackupStore writes it."""
+    return {
+        "id": {
+            "nodeId": flat.get("brokerId", 0),
+            "partitionId": flat["partitionId"],
+            "checkpointId": checkpoint,
+        },
+        "statusCode": flat["state"],
+        "descriptor": {
+            "snapshotId": str(flat["checkpointPosition"]),
+            "firstLogPosition": max(1, flat.get("after", 0)),
+            "numberOfPartitions": flat["partitionCount"],
+            "checkpointPosition": flat["checkpointPosition"],
+            "brokerVersion": flat["brokerVersion"],
+            "checkpointTimestamp": flat["createdAt"],
+            "checkpointType": flat["checkpointType"],
+        },
+        "failureReason": flat.get("failureReason", ""),
+        "createdAt": flat["createdAt"],
+        "modifiedAt": flat["createdAt"],
+        "local": {
+            name: flat[name]
+            for name in ("brokerId", "replicationFactor", "after", "previous", "segments")
+            if name in flat
+        },
+    }
+
+
+def _flat(document: Json) -> Json:
+    given = document["descriptor"]
+    return {
+        "partitionId": document["id"]["partitionId"],
+        "state": document["statusCode"],
+        "failureReason": document["failureReason"],
+        "createdAt": document["createdAt"],
+        "checkpointPosition": given["checkpointPosition"],
+        "checkpointType": given["checkpointType"],
+        "brokerVersion": given["brokerVersion"],
+        "partitionCount": given["numberOfPartitions"],
+        "after": 0,
+        "previous": 0,
+        "segments": [],
+        **document["local"],
+    }
+
+
 def _shown(backup_id: int, manifests: list[Json]) -> Json:
     """Give a backup as it is shown; a partition without manifest makes it incomplete."""
     found = {one["partitionId"]: one for one in manifests}
     # Partition ids are 1 to the number that there was.
     wanted = range(1, manifests[0]["partitionCount"] + 1)
     details = [
-        {name: found[one][name] for name in _SHOWN if name in found[one]}
+        {name: found[one][name] for name in _SHOWN if found[one].get(name) not in {None, ""}}
         if one in found
         else {"partitionId": one, "state": "DOES_NOT_EXIST"}
         for one in wanted
@@ -178,16 +372,18 @@ def _shown(backup_id: int, manifests: list[Json]) -> Json:
     state = next(
         (one for one in ("FAILED", "DOES_NOT_EXIST", "IN_PROGRESS") if one in states), "COMPLETED"
     )
+    reasons = [str(one["failureReason"]) for one in details if "failureReason" in one]
     return {
         "backupId": backup_id,
         "state": "INCOMPLETE" if state == "DOES_NOT_EXIST" else state,
+        **({"failureReason": "; ".join(reasons)} if reasons else {}),
         "details": details,
     }
 
 
-def _checkpoint(backup_id: int, manifest: Json) -> Json:
+def _checkpoint(checkpoint: int, manifest: Json) -> Json:
     return {
-        "checkpointId": backup_id,
+        "checkpointId": checkpoint,
         "checkpointType": manifest["checkpointType"],
         "checkpointTimestamp": manifest["createdAt"],
         "checkpointPosition": manifest["checkpointPosition"],

@@ -21,6 +21,7 @@ from local.broker.engine import message_partition
 from local.broker.exporting import EVERY_SECONDS as EXPORTING_SECONDS
 from local.broker.exporting import Exporting
 from local.broker.files import read_json, write_json
+from local.broker.forwarded import followed
 from local.broker.gateway_port import OutcomeUnknown, PartitionUnavailable
 from local.broker.members import EXCHANGE_SECONDS, Members, Peer
 from local.broker.node_ids import Lease, LeaseLost, NodeIds
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import grpc.aio
 
     from local.broker.backups import Backups
+    from local.broker.issuer import Issuer
     from local.broker.secondary_storage import SecondaryStorage
     from local.broker.settings import Settings
 
@@ -54,7 +56,8 @@ _SUBJECTS = {
 }
 _STEP_SECONDS = 0.1
 _TICK_SECONDS = 0.5
-_SCHEDULE_SECONDS = 10.0
+_SCHEDULE_SECONDS = 1.0
+_CLEANUP_SECONDS = 10.0
 _ALONE_SECONDS = 0.6
 _FENCE_SECONDS = 120.0
 _FENCE_POLL_SECONDS = 1.0
@@ -70,8 +73,11 @@ class Broker:
         storage: SecondaryStorage,
         backups: Backups | None,
         resolve: Callable[[str], Sequence[str]],
+        *,
+        issuer: Issuer | None = None,
     ) -> None:
         self.settings = settings
+        self._issuer = issuer
         self.node_ids = node_ids
         self.storage = storage
         self.backups = backups
@@ -87,6 +93,7 @@ class Broker:
         self._delivering = asyncio.Lock()
         self._held_until = 0.0
         self.cleaned = time.time()
+        self.checkpoint_due = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self._grpc: grpc.aio.Server | None = None
         self._told: dict[str, list[int]] = {}
@@ -192,7 +199,7 @@ class Broker:
             self._repeat(_TICK_SECONDS, self._tick)
             self._repeat(_STEP_SECONDS, self._deliver)
             self._repeat(_SCHEDULE_SECONDS, lambda: runtime_backups.keep_schedule(self))
-            self._repeat(_SCHEDULE_SECONDS, lambda: runtime_backups.keep_retention(self))
+            self._repeat(_CLEANUP_SECONDS, lambda: runtime_backups.keep_retention(self))
             self.log("Broker is ready to take part")
             while not self._stopping.is_set():
                 await asyncio.sleep(0.1)
@@ -280,17 +287,32 @@ class Broker:
 
     async def _serve(self) -> None:
         # The applications import the broker's parts: here, so that waiting for an id costs little.
-        from local.broker import grpc_gateway, management, recovery, rest, users
+        from local.broker import (
+            access,
+            grpc_gateway,
+            identity,
+            management,
+            recovery,
+            rest,
+            sessions,
+            users,
+        )
 
-        known = users.Users(self.settings.environment, self)
+        environment = self.settings.environment
+        known = users.Users(environment, self, self._issuer)
+        persists = identity.sessions_persist(environment)
+        kept = sessions.Sessions(self.storage if persists else sessions.Memory())
+        logins = access.Access(known, kept, self._issuer)
         self._grpc = await grpc_gateway.serve(self, known, self.settings.address, GRPC_PORT)
         for app, port in (
             (management.management_app(self), MANAGEMENT_PORT),
-            (rest.rest_app(self, known, recovery.routes(self)), REST_PORT),
+            (rest.rest_app(self, known, recovery.routes(self), logins), REST_PORT),
         ):
             server = _Server(
                 uvicorn.Config(
-                    app,
+                    followed(app, self.settings.environment) if port == REST_PORT else app,
+                    # Of the headers, `followed` decides.
+                    proxy_headers=False,
                     host=self.settings.address,
                     port=port,
                     log_level="warning",

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.broker.engine import distribution
 from local.broker.gateway_port import OutcomeUnknown, PartitionUnavailable
 from local.broker.replica import Group
-from local.broker.restore import seed
+from local.broker.restore import Chosen, Sources, seed
 from local.broker.wire import PeerSilent, PeerUnreachable
 
 if TYPE_CHECKING:
@@ -163,7 +163,10 @@ async def _restore(broker: Broker, partition: int, backup: int) -> None:
     if change is None or broker.backups is None:
         raise Stuck("there is no backup store")
     try:
-        state = await asyncio.to_thread(broker.backups.read, backup, partition)
+        # Every record of the range: the exporter passes over what the secondary storage has.
+        chosen = Chosen(backup, {partition: 0})
+        sources = Sources(broker.backups, broker.storage)
+        state = await asyncio.to_thread(sources.read, chosen, partition)
     except (LookupError, BotoCoreError, ClientError) as error:
         raise Stuck(str(error)) from error
     seed(broker.partition_directory(partition), change.id, state)

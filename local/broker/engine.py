@@ -24,8 +24,9 @@ EXPORT_MS = 1000
 _TENANT = "<default>"
 
 
+DEFAULT_ROLES = ("admin", "connectors", "readonly-admin", "rpa")
 _BUILT_IN = {
-    "role": ("admin", "connectors", "readonly-admin", "rpa"),
+    "role": DEFAULT_ROLES,
     "group": (),
     "tenant": (_TENANT,),
 }
@@ -95,7 +96,11 @@ def empty() -> Json:
         "position": 0,
         "counter": 0,
         "exported": 0,
-        "forgotten": 0,
+        "log": [],
+        "logged": 0,
+        "taken": 0,
+        "segments": [],
+        "checkpoint": 0,
         "processes": {},
         "instances": {},
         "results": {},
@@ -160,7 +165,7 @@ class Engine:
         """
         kind = command["kind"]
         if (
-            kind in {"list_users", "get_user", "list_authorizations"}
+            kind in {"list_users", "get_user", "list_authorizations", "list_owners"}
             or (kind == "activate_jobs" and not self.has_jobs(command["type"]))
             or (kind == "take_result" and str(command["key"]) not in self.data["results"])
         ):
@@ -713,15 +718,47 @@ class Engine:
         self.data["outbox"].pop(str(command["id"]), None)
 
     def _do_exported(self, command: Json) -> None:
-        records, position = self.data["records"], command["position"]
-        self.data["exported"] = max(self.data["exported"], position)
+        """Forget what the secondary storage has, or keep it (`keep`) for the next checkpoint."""
+        data, position = self.data, command["position"]
+        records, log = data["records"], data["log"]
+        data["exported"] = max(data["exported"], position)
         done = next(
             (place for place, one in enumerate(records) if one["position"] > position), len(records)
         )
-        if done:
-            # The secondary storage has it, or had it: a restore needs this.
-            self.data["forgotten"] = records[done - 1]["position"]
-            del records[:done]
+        if command.get("keep"):
+            log += records[:done]
+        elif done:
+            data["logged"] = records[done - 1]["position"]
+            data["taken"] += len(log)
+            log.clear()
+        del records[:done]
+
+    def _do_segment(self, command: Json) -> None:
+        """Leave the log's beginning, up to the `taken`-th record ever, to an object (`key`).
+
+        `last` is the position of the last record in it.
+        """
+        if self._take(command["taken"]):
+            self.data["segments"].append({"key": command["key"], "last": command["last"]})
+
+    def _do_checkpoint(self, command: Json) -> None:
+        """Confirm a checkpoint, which has these `segments` and the log up to the `taken`-th record.
+
+        `logged` is the position of the last record in it.
+        """
+        data = self.data
+        data["checkpoint"] = command["id"]
+        data["logged"] = max(data["logged"], command["logged"])
+        covered = set(command["segments"])
+        data["segments"] = [one for one in data["segments"] if one["key"] not in covered]
+        self._take(command["taken"])
+
+    def _take(self, until: int) -> bool:
+        count = int(until - self.data["taken"])
+        if count > 0:
+            del self.data["log"][:count]
+            self.data["taken"] = until
+        return count > 0
 
     def _do_put_user(self, command: Json) -> Json:
         user, users = command["user"], self.data["users"]
@@ -760,6 +797,8 @@ class Engine:
         username, kind, name = command["username"], command["entity"], command["id"]
         if not self._is_known(command):
             raise Rejected("NOT_FOUND", _ABSENT[kind]["add"].format(name))
+        if "owner" in command:
+            return self._let_own(command)
         user = self.data["users"].get(username)
         if user is None:
             raise _no_user("add", username)
@@ -767,6 +806,37 @@ class Engine:
             raise Rejected("ALREADY_EXISTS", _MEMBER[kind].format(username, name))
         self._belong(user, command["now"])
         user.setdefault(f"{kind}s", []).append(name)
+        return None
+
+    def _let_own(self, command: Json) -> None:
+        """Add a member that is no user of this cluster: of an issuer's, a client, group or rule.
+
+        Any name is accepted, as the issuer alone knows them; a rule has to be there.
+        """
+        name, kind, role = command["username"], command["owner"], command["id"]
+        if kind == "MAPPING_RULE" and name not in self.data.get("rules", {}):
+            raise Rejected(
+                "NOT_FOUND",
+                f"Expected to add an entity with ID '{name}' and type '{kind}' to role with ID "
+                f"'{role}', but the entity doesn't exist.",
+            )
+        held = self.data.setdefault("owners", {}).setdefault(kind, {}).setdefault(name, [])
+        if role not in held:
+            held.append(role)
+        elif not command.get("initial"):
+            raise Rejected("ALREADY_EXISTS", _MEMBER["role"].format(name, role))
+
+    def _do_put_rule(self, command: Json) -> None:
+        """Create a mapping rule, or change the one of this id (`IdentitySetupInitializer`)."""
+        rule = command["rule"]
+        self.data.setdefault("rules", {})[rule["id"]] = rule
+
+    def _do_list_owners(self, _: Json) -> Json:
+        """Give roles by kind and name of owner, and all mapping rules."""
+        return {
+            "owners": self.data.get("owners", {}),
+            "rules": list(self.data.get("rules", {}).values()),
+        }
 
     def _do_remove_member(self, command: Json) -> None:
         """`RoleRemoveEntityProcessor`, `GroupRemoveEntityProcessor`, `TenantRemoveEntityProcessor`.
@@ -776,6 +846,12 @@ class Engine:
         username, kind, name = command["username"], command["entity"], command["id"]
         if not self._is_known(command):
             raise Rejected("NOT_FOUND", _ABSENT[kind]["remove"].format(name))
+        if "owner" in command:
+            held = self.data.get("owners", {}).get(command["owner"], {}).get(username, [])
+            if name not in held:
+                raise Rejected("NOT_FOUND", _NO_MEMBER[kind].format(username, name))
+            held.remove(name)
+            return
         user = self.data["users"].get(username, {})
         if name not in user.get(f"{kind}s", []):
             raise Rejected("NOT_FOUND", _NO_MEMBER[kind].format(username, name))

@@ -1,8 +1,9 @@
 """Exporting: the records of the partitions that this broker leads go to secondary storage.
 
 Paused, nothing is exported; soft-paused, it is exported and the position is not kept, so that the
-log is not compacted (docs: management API, "exporting"). The phase is kept by each replica and
-survives its restart. While the exporter is disabled, records are forgotten without being exported.
+log is not compacted (docs: management API, "exporting"). With continuous backups what is exported
+stays in the log until the next checkpoint has it. The phase is kept by each replica and survives
+its restart. While the exporter is disabled, records are forgotten without being exported.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.broker.backups import keeps_log
 from local.broker.files import read_json, write_json
 from local.broker.gateway_port import OutcomeUnknown, PartitionUnavailable, StorageUnavailable
 
@@ -22,6 +26,8 @@ type Json = dict[str, Any]
 EVERY_SECONDS = 0.1
 _AGAIN_SECONDS = 1.0
 _BATCH = 500
+SEGMENT_RECORDS = 1000
+"""A log that is as long goes to the bucket, half a megabyte."""
 PHASES = {"pause": "PAUSED", "soft": "SOFT_PAUSED", "resume": "EXPORTING"}
 
 
@@ -34,6 +40,7 @@ class Exporting:
         self._positions: dict[int, int] = {}
         self._problem = ""
         self._prepared = False
+        self._keeps_log = keeps_log(broker.settings.environment)
 
     def start(self) -> None:
         """Read the phases that were left; call `turn` again and again from then on."""
@@ -88,7 +95,26 @@ class Exporting:
         if records and records[0]["position"] <= known and self.phase(partition) == "EXPORTING":
             # If the leader changed, the new one goes on from the position in the storage.
             with suppress(PartitionUnavailable, OutcomeUnknown):
-                await self._broker.send(partition, {"kind": "exported", "position": known}, 5.0)
+                command = {"kind": "exported", "position": known, "keep": self._keeps_log}
+                await self._broker.send(partition, command, 5.0)
+                await self._put_segment(partition)
+
+    async def _put_segment(self, partition: int) -> None:
+        """Put a long log into the bucket: the next checkpoint has it from there."""
+        data, store = self._broker.replicas[partition].engine.data, self._broker.backups
+        if store is None or len(data["log"]) < SEGMENT_RECORDS:
+            return
+        records = list(data["log"])
+        taken = data["taken"] + len(records)
+        try:
+            key = await asyncio.to_thread(store.put_segment, partition, taken, records)
+        except (BotoCoreError, ClientError) as error:
+            self._broker.log(f"A segment of partition {partition} cannot be put: {error}")
+            await asyncio.sleep(_AGAIN_SECONDS)
+            return
+        last = records[-1]["position"]
+        command = {"kind": "segment", "taken": taken, "key": key, "last": last}
+        await self._broker.send(partition, command, 5.0)
 
     def _tell(self, problem: str) -> None:
         if problem != self._problem:

@@ -17,7 +17,9 @@ from pyzeebe.proto import gateway_pb2_grpc as stubs
 
 from local.broker import operations
 from local.broker.gateway_port import OutcomeUnknown, PartitionUnavailable, StorageUnavailable
+from local.broker.identity import IssuerUnavailable, TokenRejected
 from local.broker.operations import CommandRejected
+from local.broker.users import CONNECTORS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -260,7 +262,11 @@ for _name, _reason in _REFUSED.items():
 
 
 class _Authentication(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Refuses calls without a user's credentials, but for health checks."""
+    """Refuses calls without credentials or roles, but for health checks; all may read the topology.
+
+    Codes: `AuthenticationHandler` of camunda/camunda's gateway: UNAUTHENTICATED also for an issuer
+    that cannot be reached.
+    """
 
     def __init__(self, users: Users) -> None:
         self._users = users
@@ -269,13 +275,21 @@ class _Authentication(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         if details.method.startswith("/grpc.health.v1."):
             return await continuation(details)
         header = dict(details.invocation_metadata).get("authorization", "")
-        if await self._users.user_of(header) is not None:
-            return await continuation(details)
+        code, text = grpc.StatusCode.UNAUTHENTICATED, "Expected credentials of a user, found none"
+        try:
+            who = await self._users.principal_of(header)
+        except TokenRejected as error:
+            who, text = None, f"Expected a valid token, see cause for details: {error}"
+        except IssuerUnavailable as error:
+            who, text = None, f"Expected bearer token to be verified, but: {error}"
+        name = details.method.rsplit("/", 1)[-1]
+        if who is not None:
+            if name == "Topology" or await self._users.may(who, CONNECTORS):
+                return await continuation(details)
+            code, text = grpc.StatusCode.PERMISSION_DENIED, f"Unauthorized to perform {name}"
 
         async def refuse(_: Any, context: Any) -> Any:
-            await context.abort(
-                grpc.StatusCode.UNAUTHENTICATED, "Expected credentials of a user, found none"
-            )
+            await context.abort(code, text)
 
         handler = await continuation(details)
         if handler is not None and handler.response_streaming:

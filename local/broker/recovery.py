@@ -84,7 +84,7 @@ class Recovery:
         )
         sources = Sources(broker.backups, broker.storage)
         try:
-            return await asyncio.to_thread(sources.choose, wanted, target)
+            return (await asyncio.to_thread(sources.choose, wanted, target)).id
         except RestoreRefused as error:
             raise CommandRejected("INVALID_ARGUMENT", str(error)) from error
 

@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.broker import operations, users
+from local.broker import identity, operations, sessions, users
+from local.broker.access import Access, Denied, bearer_challenge
+from local.broker.access import problem as _plain_problem
 from local.broker.configuration import Refusal
 from local.broker.engine import memberships
 from local.broker.gateway_port import OutcomeUnknown, PartitionUnavailable, StorageUnavailable
 from local.broker.operations import CommandRejected
+from local.broker.web import Web
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -41,17 +44,6 @@ _STATUS = {
     "INVALID_STATE": 409,
     "ALREADY_EXISTS": 409,
 }
-_TITLES = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    409: "Conflict",
-    500: "Internal Server Error",
-    501: "Not Implemented",
-    503: "Service Unavailable",
-    504: "Gateway Timeout",
-}
 _DEPLOYED = ("processDefinitionId", "processDefinitionVersion", "resourceName")
 # First parts of the paths of Camunda's API (camunda-orchestration-sdk 9.0.1 and 10.0.1).
 _KNOWN = re.compile(
@@ -68,6 +60,12 @@ _KNOWN = re.compile(
 )
 _NEWER_PATHS = ("backups", "exporting", "mode", "restore")
 _ENTITIES = {"roles": "role", "groups": "group", "tenants": "tenant"}
+# Members of a role that are no users of this cluster, by their part of the path.
+_MEMBERS = {
+    "clients": identity.CLIENT,
+    "groups": identity.GROUP,
+    "mapping-rules": identity.MAPPING_RULE,
+}
 _OWNERS = ("USER", "CLIENT", "ROLE", "GROUP", "MAPPING_RULE")
 _AUTHORIZATION = (
     "ownerId",
@@ -77,7 +75,11 @@ _AUTHORIZATION = (
     "resourcePropertyName",
     "permissionTypes",
 )
-_SEARCHED = ("process-instances", "process-definitions", "jobs", "incidents", "variables")
+_ALL = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_SEARCHED = (
+    *("process-instances", "process-definitions", "jobs", "incidents", "variables"),
+    "user-tasks",
+)
 # Fields that clients require in every item, null where there is no value.
 _ITEMS: dict[str, Json] = {
     "process-instances": {
@@ -94,6 +96,7 @@ _ITEMS: dict[str, Json] = {
     },
     "incidents": {},
     "variables": {"isTruncated": False},
+    "user-tasks": {},
 }
 _NEWER_ITEMS: dict[str, Json] = {
     "process-instances": {"suspendedDate": None},
@@ -118,9 +121,10 @@ def _refuse_tenant(what: str, given: object) -> None:
 class Rest:
     """Endpoints of one broker."""
 
-    def __init__(self, gateway: Gateway, known: users.Users) -> None:
+    def __init__(self, gateway: Gateway, access: Access) -> None:
         self._gateway = gateway
-        self._users = known
+        self._access = access
+        self._users = access.users
         self._newer = not gateway.version.startswith("8.9.")
         self._turn = 0
 
@@ -130,6 +134,8 @@ class Rest:
         async def answer(request: Request) -> Response:
             try:
                 return await endpoint(request)
+            except Denied as denied:
+                return denied.response
             except Exception as error:  # noqa: BLE001
                 return _problem_of(request, error)
 
@@ -139,6 +145,10 @@ class Rest:
         """Let an endpoint answer users only."""
 
         return self._for(endpoint, None)
+
+    def reading(self, endpoint: Endpoint) -> Endpoint:
+        """Let an endpoint answer users that may read: those that work, and `readonly-admin`."""
+        return self._for(endpoint, (users.CONNECTORS, users.READONLY))
 
     def working(self, endpoint: Endpoint) -> Endpoint:
         """Let an endpoint answer users that may work on processes: the connectors' among them."""
@@ -150,14 +160,18 @@ class Rest:
 
     def _for(self, endpoint: Endpoint, roles: tuple[str, ...] | None) -> Endpoint:
         async def answer(request: Request) -> Response:
-            header = request.headers.get("authorization", "")
-            user = await self._users.user_of(header)
-            if user is None:
+            visitor = await self._access.visitor(request)
+            who = visitor.principal
+            if who is None:
+                if self._users.oidc:
+                    return bearer_challenge("")
                 return _problem(request, 401, "An Authentication object was not found")
-            if roles is not None and not await self._users.may(user, *roles):
+            if roles is not None and not await self._users.may(who, *roles):
                 return _problem(request, 403, f"Unauthorized to perform {request.method} here")
-            request.state.user = user
-            return await endpoint(request)
+            request.state.who = who
+            response = await endpoint(request)
+            self._access.add_csrf(request, response, visitor)
+            return response
 
         return self.open(answer)
 
@@ -184,13 +198,14 @@ class Rest:
 
     async def me(self, request: Request) -> Response:
         """`GET /v2/authentication/me`."""
-        user = (await self._users.all()).get(request.state.user, {})
-        held = memberships(user, int(time.time() * 1000))
+        who = request.state.who
+        held, user = await self._held(who)
         # Members of a role are members of the default tenant (`IdentitySetupInitializer`).
         tenants = [*([_TENANT] if held["roles"] else []), *held["tenants"]]
         return JSONResponse(
             {
-                "username": request.state.user,
+                # A client has no name of a user.
+                "username": who.name if who.kind == identity.USER else None,
                 "displayName": user.get("name"),
                 "email": user.get("email"),
                 "authorizedComponents": ["*"],
@@ -211,12 +226,17 @@ class Rest:
             }
         )
 
-    async def page(self, _: Request) -> Response:
-        """`GET /operate/login`: the page of the web application, whose scripts then request a user.
-
-        Camunda's `OperateIndexController` gives it for each address of the application.
-        """
-        return HTMLResponse("<!doctype html><html><head><title>Operate</title></head></html>")
+    async def _held(self, who: identity.Principal) -> tuple[Json, Json]:
+        """Give a principal's memberships, and name and email; with an issuer those of the token."""
+        if self._users.oidc:
+            held = {
+                "roles": await self._users.roles(who),
+                "groups": list(who.groups),
+                "tenants": [],
+            }
+            return held, who.claims
+        user = (await self._users.all()).get(who.name, {})
+        return memberships(user, int(time.time() * 1000)), user
 
     # Processes
 
@@ -317,7 +337,7 @@ class Rest:
         try:
             if "after" in page:
                 page["from"] = int(base64.b64decode(page.pop("after"), validate=True))
-            found = await self._gateway.search(what, query | {"page": page})
+            found = await self._found(what, query | {"page": page})
         except ValueError as error:
             raise CommandRejected("INVALID_ARGUMENT", str(error)) from error
         always = _ITEMS[what] | (_NEWER_ITEMS.get(what, {}) if self._newer else {})
@@ -329,11 +349,17 @@ class Rest:
             "items": items,
             "page": {
                 "totalItems": found["total"],
-                "hasMoreTotalItems": False,
+                "hasMoreTotalItems": found.get("more", False),
                 "startCursor": _cursor(found["end"] - len(items)) if items else None,
                 "endCursor": _cursor(found["end"]) if items else None,
             },
         }
+
+    async def _found(self, what: str, query: Json) -> Json:
+        if what == "user-tasks":
+            # The engine runs no process with one.
+            return {"items": [], "total": 0, "end": 0}
+        return await self._gateway.search(what, query)
 
     # Jobs
 
@@ -503,7 +529,8 @@ class Rest:
         """`PUT` and `DELETE /v2/{roles|groups|tenants}/{id}/users/{username}`: 204 without a body.
 
         409 for what is a member already, 404 for what is none and for what is not there
-        (`roles.yaml`, `groups.yaml`, `tenants.yaml` of the API's document).
+        (`roles.yaml`, `groups.yaml`, `tenants.yaml` of the API's document). With an issuer any name
+        of a user can be a role's member.
         """
         entity = _ENTITIES.get(request.path_params["kind"])
         if entity is None:
@@ -512,10 +539,43 @@ class Rest:
         _check_id(f"{entity}Id", name, tenant=entity == "tenant")
         _check_id("username", username)
         command = {"kind": "add_member", "entity": entity, "id": name, "username": username}
+        if entity == "role" and self._users.oidc:
+            command["owner"] = identity.USER
         if request.method == "DELETE":
             command["kind"] = "remove_member"
         await operations.send(self._gateway, 1, command)
         return Response(status_code=204)
+
+    async def role_member(self, request: Request) -> Response:
+        """`PUT` and `DELETE /v2/roles/{id}/{clients|groups|mapping-rules}/{member}`."""
+        owner = _MEMBERS.get(request.path_params["members"])
+        if owner is None:
+            return await self.not_performed(request)
+        role, member = request.path_params["id"], request.path_params["member"]
+        _check_id("roleId", role)
+        _check_id("memberId", member)
+        kind = "remove_member" if request.method == "DELETE" else "add_member"
+        command = {"kind": kind, "entity": "role", "id": role, "owner": owner, "username": member}
+        await operations.send(self._gateway, 1, command)
+        return Response(status_code=204)
+
+    async def groups_are_elsewhere(self, request: Request) -> Response:
+        """Refuse the API of groups when tokens have them (`ApiFiltersConfiguration`)."""
+        return _problem(
+            request,
+            403,
+            "Groups API is disabled because the application is configured in group claim mode. To "
+            "use the Groups API, reconfigure the application to manage group mode removing the "
+            "'camunda.security.authentication.oidc.groupsClaim' property.",
+        )
+
+    async def users_are_elsewhere(self, request: Request) -> Response:
+        """Refuse the API of users with an issuer (`ApiFiltersConfiguration`)."""
+        return _problem(
+            request,
+            403,
+            "Users API is disabled because the application is configured in OIDC mode.",
+        )
 
     def creation(self, entity: str) -> Endpoint:
         """Give `POST /v2/roles`, `/v2/groups` or `/v2/tenants`: 201, 409 for one that is there."""
@@ -611,11 +671,19 @@ class Rest:
 
 
 def rest_app(
-    gateway: Gateway, known: users.Users, extra: Callable[[Rest], Sequence[Route]] | None = None
+    gateway: Gateway,
+    known: users.Users,
+    extra: Callable[[Rest], Sequence[Route]] | None = None,
+    access: Access | None = None,
 ) -> Starlette:
-    """Give the application of port 8080; `extra` gives further routes."""
-    api = Rest(gateway, known)
+    """Give the application of port 8080; `extra` gives further routes.
+
+    `access` has the logins of browsers; without it sessions are kept in memory.
+    """
+    access = access or Access(known, sessions.Sessions(sessions.Memory()))
+    api = Rest(gateway, access)
     secured = api.secured
+    groups_are_elsewhere = access.issuer is not None and access.issuer.settings.groups_claim
 
     def route(
         path: str,
@@ -629,7 +697,7 @@ def rest_app(
         routes=[
             Route("/v2/status", api.open(api.status)),
             Route("/v2/license", api.open(api.license)),
-            Route("/operate/login", api.open(api.page)),
+            *Web(access).routes(),
             route("topology", api.topology, "GET", access=secured),
             # Camunda's `TopologyController` still answers the older path.
             Route("/v1/topology", secured(api.topology)),
@@ -639,6 +707,14 @@ def rest_app(
             route("process-instances/{key}/cancellation", api.cancel_instance),
             route("jobs/activation", api.activate),
             route("messages/{verb}", api.message),
+            *(
+                route(path, api.users_are_elsewhere, *_ALL, access=secured)
+                for path in (("users", "users/{rest:path}") if known.oidc else ())
+            ),
+            *(
+                route(path, api.groups_are_elsewhere, *_ALL, access=secured)
+                for path in (("groups", "groups/{rest:path}") if groups_are_elsewhere else ())
+            ),
             route("users", api.create_user, access=api.administered),
             route("users/search", api.search_users, access=api.administered),
             route(
@@ -655,18 +731,25 @@ def rest_app(
                 "DELETE",
                 access=api.administered,
             ),
+            route(
+                "roles/{id}/{members}/{member}",
+                api.role_member,
+                "PUT",
+                "DELETE",
+                access=api.administered,
+            ),
             route("authorizations", api.create_authorization, access=api.administered),
             route("authorizations/search", api.search_authorizations, access=api.administered),
             route(
                 "authorizations/{key}", api.delete_authorization, "DELETE", access=api.administered
             ),
-            route("{what}/search", api.search),
+            route("{what}/search", api.search, access=api.reading),
             route("jobs/{key}/{verb}", api.finish_job),
             route("jobs/{key}", api.update_job, "PATCH"),
             route("incidents/{key}/resolution", api.resolve_incident),
             *(extra(api) if extra else ()),
-            route("{what}/{key}", api.get_one, "GET"),
-            route("{rest:path}", api.not_performed, "GET", "POST", "PUT", "PATCH", "DELETE"),
+            route("{what}/{key}", api.get_one, "GET", access=api.reading),
+            route("{rest:path}", api.not_performed, *_ALL),
         ],
         exception_handlers={HTTPException: _problem_of},
     )
@@ -690,18 +773,7 @@ def _problem_of(request: Request, error: Exception) -> Response:
 
 def _problem(request: Request, status: int, detail: str, title: str = "") -> Response:
     headers = {"WWW-Authenticate": 'Basic realm="Camunda"'} if status == 401 else {}
-    return JSONResponse(
-        {
-            "type": "about:blank",
-            "title": title or _TITLES.get(status, ""),
-            "status": status,
-            "detail": detail,
-            "instance": request.url.path,
-        },
-        status,
-        headers,
-        media_type="application/problem+json",
-    )
+    return _plain_problem(request, status, detail, title, headers)
 
 
 async def _body(request: Request, *, empty: bool = True) -> Json:

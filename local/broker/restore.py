@@ -1,8 +1,9 @@
-"""Restoring a node's partitions from a backup: the choice of a backup, the restore application.
+"""Restoring a node's partitions from backups: the choice of a checkpoint, the application.
 
-`RestoreApp`, `RestoreStatusManager` and `RestoreNodeIdProviderConfiguration` of camunda/camunda;
-docs of 8.9 and 8.10, operational-guides/backup-restore/rdbms. A backup is here a state without a
-log after it: where Camunda goes on to a later checkpoint, this stays at the backup.
+`RestoreApp`, `RestoreSolver`, `RestoreStatusManager` and `RestoreNodeIdProviderConfiguration` of
+camunda/camunda; docs of 8.9 and 8.10, operational-guides/backup-restore/rdbms. What Camunda
+processes again from a log is here the state that the checkpoint had; what it exports again, from
+the position of the secondary storage on, are the records of the log.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from local.broker import directories
+from local.broker.backups import ranges_of
 from local.broker.configuration import Configuration
 from local.broker.files import write_json
 from local.broker.gateway_port import StorageUnavailable
 from local.broker.node_ids import LOST, LeaseLost
+from local.broker.ranges import NothingFits, solve
 from local.broker.replica import newest_generation
 
 if TYPE_CHECKING:
@@ -52,7 +55,7 @@ class RestoreRefused(Exception):
 
 @dataclass(frozen=True)
 class Wanted:
-    """The requested backup: some by id, or the newest one, at a time or at all."""
+    """The requested checkpoint: a backup by id, or the one at a time, or the latest."""
 
     backup_ids: tuple[int, ...] = ()
     since: datetime | None = None
@@ -97,8 +100,6 @@ def read(arguments: Sequence[str]) -> Wanted:
         raise RestoreRefused(
             "Cannot specify both --backupId and --from/--to parameters. Choose one approach."
         )
-    if "--from" in given and "--to" not in given:
-        raise RestoreRefused("The stand-in performs --from only together with --to")
     try:
         wanted = Wanted(
             tuple(int(one) for one in given.get("--backupId", "").split(",") if one),
@@ -116,37 +117,39 @@ def read(arguments: Sequence[str]) -> Wanted:
 def choose(
     wanted: Wanted, found: Manifests, target: Target, positions: Mapping[int, int] | None
 ) -> int:
-    """Give the id of the newest backup that matches the request. Raises RestoreRefused.
+    """Give the id of the checkpoint to restore. Raises RestoreRefused.
 
-    `positions` has how far the secondary storage is, by partition: it must not be ahead of the
-    backup, nor behind what the backup has forgotten because it was exported. Without it nothing
-    is checked, as with `--backupId`.
+    `positions` has how far the secondary storage is, by partition. Without it, as with
+    `--backupId`, nothing is compared with it, and the newest of the given ones is taken. The choice
+    does not depend on what the cluster is: what does not fit it is refused, as by RestoreManager.
     """
-    problems = {one: _unfit(manifests, target, positions) for one, manifests in found.items()}
-    if wanted.backup_ids:
-        problems = {one: problems.get(one, "it does not exist") for one in wanted.backup_ids}
-        if not any(problems.values()):
-            return max(problems)
+    if positions is None:
+        backups = {one: found.get(one, ()) for one in wanted.backup_ids}
+        chosen = max(backups, default=0)
+        problems = {one: unfit(manifests, target) for one, manifests in backups.items()}
     else:
-        times = {one: _time(found[one]) for one in found}
-        if wanted.since and not any(one <= wanted.since for one in times.values()):
-            raise RestoreRefused(f"No backup is from before {wanted.since.isoformat()}")
-        if wanted.since and wanted.to and not any(one >= wanted.to for one in times.values()):
-            raise RestoreRefused(f"No backup is from after {wanted.to.isoformat()}")
-        problems = {
-            one: problem
-            for one, problem in problems.items()
-            if wanted.to is None or times[one] <= wanted.to
-        }
-        fitting = [one for one, problem in problems.items() if not problem]
-        if fitting:
-            return max(fitting)
+        own = ranges_of(found)
+        partitions = range(1, target.partitions + 1)
+        try:
+            chosen = solve(
+                {one: own.get(one, ()) for one in partitions},
+                positions,
+                since=wanted.since,
+                to=wanted.to,
+            )
+        except NothingFits as error:
+            raise RestoreRefused(str(error)) from error
+        problems = {chosen: unfit(found[chosen], target)}
     listed = "; ".join(f"{one}: {why}" for one, why in sorted(problems.items()) if why)
-    raise RestoreRefused(f"No backup can be restored: {listed or 'there is none'}")
+    if listed:
+        raise RestoreRefused(f"The backup cannot be restored: {listed}")
+    return chosen
 
 
-def _unfit(manifests: Sequence[Json], target: Target, positions: Mapping[int, int] | None) -> str:
-    """Why a backup cannot be restored; empty if it can."""
+def unfit(manifests: Sequence[Json], target: Target) -> str:
+    """Why a checkpoint cannot be restored into a cluster; empty if it can."""
+    if not manifests or manifests[0]["state"] == "DOES_NOT_EXIST":
+        return "it does not exist"
     found = {one["partitionId"]: one for one in manifests}
     first = manifests[0]
     factor = first.get("replicationFactor", target.replication_factor)
@@ -161,17 +164,6 @@ def _unfit(manifests: Sequence[Json], target: Target, positions: Mapping[int, in
             return f"partition {partition} is not complete"
         if not _same_version(one["brokerVersion"], target):
             return f"it is of {one['brokerVersion']}, this is {target.version}"
-        position = positions[partition] if positions is not None else None
-        if position is not None and position > one["checkpointPosition"]:
-            return (
-                f"the secondary storage is ahead of partition {partition}: exported {position}, "
-                f"in the backup {one['checkpointPosition']}"
-            )
-        if position is not None and position < one.get("lastForgotten", 0):
-            return (
-                f"the secondary storage is behind partition {partition}: exported {position}, and "
-                f"what the backup had exported up to {one['lastForgotten']} is not in it any more"
-            )
     return ""
 
 
@@ -182,8 +174,15 @@ def _same_version(backup: str, target: Target) -> bool:
     return old[0] == new[0] and new[1] - old[1] in (0, 1)
 
 
-def _time(manifests: Sequence[Json]) -> datetime:
-    return max(datetime.fromisoformat(one["createdAt"]) for one in manifests)
+@dataclass(frozen=True)
+class Chosen:
+    """A checkpoint, and what the secondary storage has: its records are not exported again.
+
+    Without positions it was chosen by id: only its own log, since the backup before it, is there.
+    """
+
+    id: int
+    positions: Mapping[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -193,8 +192,8 @@ class Sources:
     backups: Backups | None
     storage: SecondaryStorage
 
-    def choose(self, wanted: Wanted, target: Target) -> int:
-        """Choose a backup. Raises RestoreRefused."""
+    def choose(self, wanted: Wanted, target: Target) -> Chosen:
+        """Choose a checkpoint. Raises RestoreRefused."""
         positions = None
         if not wanted.backup_ids:
             partitions = range(1, target.partitions + 1)
@@ -202,16 +201,67 @@ class Sources:
                 positions = {one: self.storage.position(one) for one in partitions}
             except StorageUnavailable as error:
                 raise RestoreRefused(f"The exporter positions cannot be read: {error}") from error
-        return choose(wanted, self._store().manifests(), target, positions)
+        store = self._store()
+        found = store.manifests() if wanted.backup_ids else store.checkpoints()
+        return Chosen(choose(wanted, found, target, positions), positions)
 
-    def read(self, backup_id: int, partition: int) -> Json:
-        """Give what a partition had. Raises LookupError when it is not complete."""
-        return self._store().read(backup_id, partition)
+    def read(self, chosen: Chosen, partition: int) -> Json:
+        """Give the state with which a partition begins. Raises LookupError for what is not there.
+
+        Its records are those of the log that the secondary storage does not have.
+        """
+        store = self._store()
+        state = store.read(chosen.id, partition)
+        records = [
+            record
+            for one in _logs(store.checkpoints(), chosen, partition)
+            for record in store.log(one, partition)
+        ]
+        return restored(state, chosen, records, (chosen.positions or {}).get(partition, 0))
 
     def _store(self) -> Backups:
         if self.backups is None:
             raise RestoreRefused("Backup store is not configured")
         return self.backups
+
+
+def _logs(found: Manifests, chosen: Chosen, partition: int) -> list[int]:
+    """Give the checkpoints whose logs are read, in order: a range's, or a backup's own."""
+    own = ranges_of(found).get(partition, ())
+    path = next(
+        (
+            [one for one in each.checkpoints if one.id <= chosen.id]
+            for each in own
+            if any(one.id == chosen.id for one in each.checkpoints)
+        ),
+        [],
+    )
+    if not path:
+        # No range has what a restore left behind.
+        return [chosen.id]
+    if chosen.positions is not None:
+        return [one.id for one in path]
+    before = max((place for place, one in enumerate(path[:-1]) if one.backup), default=-1)
+    return [one.id for one in path[before + 1 :]]
+
+
+def restored(state: Json, chosen: Chosen, log: Sequence[Json], exported: int) -> Json:
+    """Give a partition's state as it begins again at a checkpoint.
+
+    `log` has what was exported before the checkpoint; the state's own records were not, then.
+    """
+    records = [one for one in (*log, *state["records"]) if one["position"] > exported]
+    last = log[-1]["position"] if log else 0
+    return {
+        **state,
+        "records": records,
+        "exported": exported if records else state["position"],
+        # Its own log is in the checkpoint; what follows is in the next one.
+        "log": [],
+        "segments": [],
+        "logged": max(state["logged"], last),
+        "checkpoint": chosen.id,
+    }
 
 
 def seed(partition_directory: Path, generation: int, state: Json) -> None:
@@ -299,12 +349,12 @@ def run(
             _require_empty(settings, directory)
             target = Target(settings.version, settings.partitions, settings.replication_factor)
             chosen = sources.choose(wanted, target)
-            print(f"Starting to restore from backup {chosen}", flush=True)
+            print(f"Starting to restore from backup {chosen.id}", flush=True)
             places = _directories(settings, lease.node_id, directory)
             states = {partition: sources.read(chosen, partition) for partition in places}
             for partition, state in states.items():
                 seed(places[partition], 1, state)
-            print(f"Successfully restored broker from backup {chosen}", flush=True)
+            print(f"Successfully restored broker from backup {chosen.id}", flush=True)
             progress.add(lease.node_id)
         while not progress.nodes().issuperset(range(settings.cluster_size)):
             if stop.wait(poll_seconds):

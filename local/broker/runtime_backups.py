@@ -1,9 +1,10 @@
-"""Backups of the primary storage: `/actuator/backupRuntime`, schedule and retention.
+"""Backups of the primary storage: `/actuator/backupRuntime`, schedules and retention.
 
 A backup is what each partition's leader has, in the backup bucket. Camunda makes those of all
 partitions fit by a checkpoint in their logs; here no partition gets anything from another one
 meanwhile. With continuous backups the id is generated and none may be given (`BackupEndpoint`,
-camunda/camunda).
+camunda/camunda), and between the backups there are checkpoints that are none (MARKER), as often as
+CHECKPOINTINTERVAL says.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.broker.backups import expired, next_due
+from local.broker.backups import expired, keeps_log, next_due
 from local.broker.configuration import Refusal, instant
 from local.broker.gateway_port import OutcomeUnknown, PartitionUnavailable
+from local.broker.ranges import MARKER
 from local.broker.settings import seconds
 from local.broker.wire import PeerSilent, PeerUnreachable
 
@@ -34,6 +37,8 @@ type Json = dict[str, Any]
 _PREFIX = "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_"
 _CLEANUP = "RETENTION_CLEANUPSCHEDULE"
 _HOLD_SECONDS = 10.0
+_TRY_AGAIN_SECONDS = 5.0
+_LOOK_AGAIN_SECONDS = 60.0
 _FAILURES = (PartitionUnavailable, OutcomeUnknown, PeerSilent, PeerUnreachable)
 _running: set[asyncio.Task[None]] = set()
 
@@ -67,6 +72,11 @@ class RuntimeBackups:
         backup_id = int(given) if given is not None else int(time.time() * 1000)
         if await asyncio.to_thread(self.store.status, backup_id) is not None:
             raise Refusal(409, f"Backup with id {backup_id} already exists")
+        newest = await asyncio.to_thread(self.store.newest, markers=True)
+        if newest is not None and backup_id < newest:
+            raise Refusal(
+                409, f"A backup with id {backup_id} is not newer than the checkpoint {newest}"
+            )
         await self.begin(backup_id, "MANUAL_BACKUP")
         return JSONResponse(
             {
@@ -101,6 +111,8 @@ class RuntimeBackups:
                 await self._broker.ask(self._broker.leader(partition), "backup", payload, 60)
             except _FAILURES as error:
                 self._broker.log(f"Backup {backup_id} of partition {partition} failed: {error}")
+                with suppress(BotoCoreError, ClientError):
+                    await asyncio.to_thread(self.store.fail, backup_id, partition, str(error))
         with suppress(PeerSilent):
             await self._hold(0)
 
@@ -123,14 +135,31 @@ class RuntimeBackups:
 
 
 async def keep_schedule(broker: Broker) -> None:
-    """Take a backup when the schedule requires one: the first at once, by the coordinator."""
-    schedule = broker.settings.environment.get(f"{_PREFIX}SCHEDULE")
-    if not schedule or broker.backups is None or not _keeps(broker):
+    """Take a backup or a marker when it is due: the first at once, by the coordinator."""
+    given = broker.settings.environment.get
+    now, store = time.time(), broker.backups
+    if store is None or now < broker.checkpoint_due or not _keeps(broker):
         return
-    newest = await asyncio.to_thread(broker.backups.newest)
-    now = time.time()
-    if next_due(schedule, None if newest is None else newest / 1000, now) <= now:
-        await RuntimeBackups(broker).begin(int(now * 1000), "SCHEDULED_BACKUP")
+    broker.checkpoint_due = now + _TRY_AGAIN_SECONDS
+    continuous = keeps_log(broker.settings.environment)
+    due = [
+        (next_due(given(f"{_PREFIX}{name}") or "none", _seconds(newest), now), kind)
+        for name, kind, newest in (
+            ("SCHEDULE", "SCHEDULED_BACKUP", await asyncio.to_thread(store.newest)),
+            ("CHECKPOINTINTERVAL", MARKER, await asyncio.to_thread(store.newest, markers=True)),
+        )
+        if kind != MARKER or continuous
+    ]
+    kinds = [kind for at, kind in due if at <= now]
+    if kinds:
+        await RuntimeBackups(broker).begin(int(now * 1000), kinds[0])
+    else:
+        # Another broker may take one by hand meanwhile.
+        broker.checkpoint_due = min(now + _LOOK_AGAIN_SECONDS, *(at for at, _ in due))
+
+
+def _seconds(checkpoint: int | None) -> float | None:
+    return None if checkpoint is None else checkpoint / 1000
 
 
 async def keep_retention(broker: Broker) -> None:
@@ -145,6 +174,7 @@ async def keep_retention(broker: Broker) -> None:
         found = await asyncio.to_thread(broker.backups.manifests)
         for one in expired(found, seconds(window)):
             await asyncio.to_thread(broker.backups.delete, one)
+            await asyncio.to_thread(broker.backups.delete_markers, one)
             broker.log(f"Backup {one} is out of the retention window and deleted")
 
 
@@ -165,22 +195,42 @@ async def take_part(broker: Broker, payload: Json) -> Json:
     # Only the leader can do that, and has all that was acknowledged before when it is done.
     await replica.submit({"kind": "tick", "now": int(time.time() * 1000)}, 5.0)
     snapshot = replica.snapshot()
+    # The log since the checkpoint before; what is not exported yet is in the snapshot's records.
+    log, segments = snapshot["log"], snapshot["segments"]
+    last = log[-1]["position"] if log else segments[-1]["last"] if segments else 0
     document = broker.configuration
     manifest = {
+        "brokerId": broker.node_id,
         "checkpointPosition": snapshot["position"],
         "createdAt": instant(time.time()),
         "brokerVersion": broker.version,
         "partitionCount": len(broker.active_partitions()),
         "replicationFactor": document.replication_factor if document else 0,
-        "lastForgotten": snapshot.get("forgotten", 0),
         "checkpointType": payload["kind"],
+        "after": snapshot["logged"],
+        "previous": snapshot["checkpoint"],
+        "segments": [one["key"] for one in segments],
     }
-    await asyncio.to_thread(
-        broker.backups.put,
-        payload["id"],
-        payload["partition"],
-        json.dumps(snapshot).encode(),
-        manifest,
+    content = json.dumps(snapshot | {"log": [], "segments": []}).encode()
+    try:
+        await asyncio.to_thread(
+            broker.backups.put, payload["id"], payload["partition"], content, manifest, log
+        )
+    except (BotoCoreError, ClientError) as error:
+        raise PartitionUnavailable(f"the bucket takes no backup: {error}") from error
+    confirmed = {
+        "kind": "checkpoint",
+        "id": payload["id"],
+        "taken": snapshot["taken"] + len(log),
+        "segments": manifest["segments"],
+        "logged": last,
+        "now": int(time.time() * 1000),
+    }
+    await replica.submit(confirmed, 5.0)
+    broker.log(
+        f"Checkpoint {payload['id']} ({payload['kind']}) of partition {payload['partition']} at "
+        f"position {snapshot['position']}: {len(content)} bytes, {len(log)} records in the log, "
+        f"{len(segments)} segments"
     )
     return {}
 

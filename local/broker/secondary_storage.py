@@ -11,6 +11,7 @@ import os
 import socket
 import threading
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -57,7 +58,12 @@ _SEARCHED = {
     "incidents": ("INCIDENT", "incidentKey"),
     "variables": ("VARIABLE", "variableKey"),
 }
+# Fields with a moment, which are compared as such (AdvancedDateTimeFilter of `filters.yaml`).
+_MOMENTS = frozenset({"startDate", "endDate", "creationTime", "endTime", "lastUpdateTime"})
+_COMPARED = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _MOST = 10_000
+# `camunda.data.secondary-storage.rdbms.query.max-total-hits`, by default.
+_MOST_COUNTED = 10_000
 _POSITION = (
     "SELECT last_exported_position FROM exporter_position WHERE partition_id = %s AND exporter = %s"
 )
@@ -109,14 +115,32 @@ class SecondaryStorage:
         return found
 
     def search(self, what: str, query: Json) -> Json:
-        """Search: `{"items", "total", "end"}`, the items in Camunda's field names.
+        """Search: `{"items", "total", "more", "end"}`, the items in Camunda's field names.
 
-        `end` is the place after the last item: where `page.from` goes on. Raises
-        StorageUnavailable, and ValueError for what is not performed, naming it.
+        `more`: the total is a lower bound. `end` is the place after the last item: where
+        `page.from` goes on. Raises StorageUnavailable, and ValueError for what is not
+        performed, naming it.
         """
         with self._turn:
             found: Json = self._guarded(lambda connection: _search(connection, what, query))
         return found
+
+    def session(self, session: str) -> Json | None:
+        """Give the content of a browser's session. Raises StorageUnavailable."""
+        with self._turn:
+            found: Json | None = self._guarded(lambda connection: _session(connection, session))
+        return found
+
+    def keep_session(self, session: str, content: Json, expires: float) -> None:
+        """Write a session; those that have expired go. Raises StorageUnavailable."""
+        with self._turn:
+            self._guarded(lambda connection: _keep_session(connection, session, content, expires))
+
+    def drop_session(self, session: str) -> None:
+        """Forget a session. Raises StorageUnavailable."""
+        statement = "DELETE FROM web_session WHERE session_id = %s"
+        with self._turn:
+            self._guarded(lambda connection: connection.execute(statement, (session,)))
 
     def _guarded(self, action: Callable[[psycopg.Connection[Any]], Any]) -> Any:
         try:
@@ -218,9 +242,12 @@ class SecondaryStorage:
 
 
 def _is_whole(connection: psycopg.Connection[Any]) -> bool:
-    # The last table of the one transaction that makes them all.
-    found = connection.execute("SELECT to_regclass('exporter_position')").fetchone()
-    return found is not None and found[0] is not None
+    # One of the first schema, and the one that came later.
+    found = connection.execute(
+        "SELECT to_regclass('exporter_position') IS NOT NULL"
+        " AND to_regclass('web_session') IS NOT NULL"
+    ).fetchone()
+    return found is not None and bool(found[0])
 
 
 def _create_tables(connection: psycopg.Connection[Any]) -> None:
@@ -238,6 +265,10 @@ def _create_tables(connection: psycopg.Connection[Any]) -> None:
         connection.execute(
             "CREATE TABLE IF NOT EXISTS exporter_position (partition_id int, exporter text,"
             " last_exported_position bigint, PRIMARY KEY (partition_id, exporter))"
+        )
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS web_session (session_id text PRIMARY KEY,"
+            " expires double precision, attributes jsonb)"
         )
 
 
@@ -281,6 +312,25 @@ def _insert(connection: psycopg.Connection[Any], partition: int, records: Iterab
         )
 
 
+def _session(connection: psycopg.Connection[Any], session: str) -> Json | None:
+    found = connection.execute(
+        "SELECT attributes FROM web_session WHERE session_id = %s", (session,)
+    ).fetchone()
+    return found[0] if found else None
+
+
+def _keep_session(
+    connection: psycopg.Connection[Any], session: str, content: Json, expires: float
+) -> None:
+    with connection.transaction():
+        connection.execute("DELETE FROM web_session WHERE expires < %s", (time.time(),))
+        connection.execute(
+            "INSERT INTO web_session VALUES (%s, %s, %s) ON CONFLICT (session_id)"
+            " DO UPDATE SET expires = EXCLUDED.expires, attributes = EXCLUDED.attributes",
+            (session, expires, Jsonb(content)),
+        )
+
+
 def _position(connection: psycopg.Connection[Any], partition: int, *, lock: bool = False) -> int:
     found = connection.execute(
         _LOCKED_POSITION if lock else _POSITION,
@@ -315,6 +365,10 @@ def _search(connection: psycopg.Connection[Any], what: str, query: Json) -> Json
                 case "$in":
                     conditions.append(sql.SQL("{} = ANY(%s)").format(column))
                     values.append([_text(one) for one in operand])
+                case "$gt" | "$gte" | "$lt" | "$lte" if name in _MOMENTS:
+                    compared = sql.SQL("({})::timestamptz {} %s::timestamptz")
+                    conditions.append(compared.format(column, sql.SQL(_COMPARED[operator])))
+                    values.append(_moment(name, operand))
                 case "$exists":
                     test = "IS NOT NULL" if operand else "IS NULL"
                     conditions.append(sql.SQL("{} " + test).format(column))
@@ -327,8 +381,12 @@ def _search(connection: psycopg.Connection[Any], what: str, query: Json) -> Json
     start = max(0, int(page.get("after") or page.get("from") or 0))
     limit = min(max(0, int(page.get("limit") or 100)), _MOST)
     total = connection.execute(
-        sql.SQL("SELECT count(*) FROM {} WHERE {}").format(sql.Identifier(table), where), values
+        sql.SQL("SELECT count(*) FROM (SELECT 1 FROM {} WHERE {} LIMIT {}) AS found").format(
+            sql.Identifier(table), where, sql.Literal(_MOST_COUNTED + 1)
+        ),
+        values,
     ).fetchone()
+    counted = total[0] if total else 0
     rows = connection.execute(
         sql.SQL("SELECT value FROM {} WHERE {} ORDER BY {} OFFSET %s LIMIT %s").format(
             sql.Identifier(table), where, _order(query.get("sort") or [])
@@ -337,7 +395,8 @@ def _search(connection: psycopg.Connection[Any], what: str, query: Json) -> Json
     ).fetchall()
     return {
         "items": [row[0] for row in rows],
-        "total": total[0] if total else 0,
+        "total": min(counted, _MOST_COUNTED),
+        "more": counted > _MOST_COUNTED,
         "end": start + len(rows),
     }
 
@@ -353,6 +412,20 @@ def _order(sort: Sequence[Json]) -> sql.Composable:
         shape = shape if name.endswith("Key") else "value -> {0} {1}"
         terms.append(sql.SQL(shape).format(sql.Literal(name), sql.SQL(order)))
     return sql.SQL(", ").join([*terms, sql.SQL("length(key), key")])
+
+
+def _moment(name: str, value: object) -> str:
+    """Read a moment as the API takes it, with its offset from UTC. Raises ValueError."""
+    try:
+        read = datetime.fromisoformat(str(value))
+    except ValueError:
+        read = None
+    if read is None or read.tzinfo is None:
+        raise ValueError(
+            f"The provided {name} '{value}' cannot be parsed as a date according to RFC 3339, "
+            "section 5.6."
+        )
+    return read.isoformat()
 
 
 def _text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Who may use the clients' APIs: users of partition 1, which a broker's environment begins.
+"""Who may use the clients' APIs: users of partition 1, or those whom an issuer's tokens name.
 
 Basic authentication (`camunda.security.authentication.method=basic`, the default). Passwords are
 kept as scrypt hashes, replicated with partition 1. A broker that starts makes the users of its
@@ -7,18 +7,26 @@ whatever the environment says (`IdentitySetupInitializer`, `IdentitySetupInitial
 login is held to what is exported: a changed password counts a second later, and the former one
 until then. Without partition 1 a login is held to the users that were read last, as it would be
 to the secondary storage.
+
+With `oidc`, bearer tokens of the issuer alone count. Users, clients, groups and mapping rules have
+the roles that the environment gave them, or an administrator later: an initial membership that is
+not there is added at each start.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import os
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Protocol
 
+from local.broker import identity
 from local.broker.gateway_port import OutcomeUnknown, PartitionUnavailable
+from local.broker.identity import Principal, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,22 +35,36 @@ if TYPE_CHECKING:
 
 type Json = dict[str, Any]
 
-ADMIN, CONNECTORS = "admin", "connectors"
+ADMIN, CONNECTORS, READONLY = "admin", "connectors", "readonly-admin"
 
 _NAMED = re.compile(r"CAMUNDA_SECURITY_INITIALIZATION_USERS_(\d+)_USERNAME")
 _MEMBER = re.compile(r"CAMUNDA_SECURITY_INITIALIZATION_DEFAULTROLES_([A-Z]+)_USERS_\d+")
 _UNPROTECTED = "CAMUNDA_SECURITY_AUTHENTICATION_UNPROTECTEDAPI"
+_AUTHORIZATIONS = "CAMUNDA_SECURITY_AUTHORIZATIONS_ENABLED"
 _REMEMBERED_SECONDS = 0.5
+
+
+class Verifier(Protocol):
+    """What verifies tokens; see `local.broker.issuer.Issuer`."""
+
+    def principal(self, token: str) -> Principal:
+        """Give who a token is about. Raises TokenRejected and IssuerUnavailable."""
 
 
 class Users:
     """Users that a gateway knows, and those of the environment that it begins with.
 
-    Without roles in the environment, as in tests of the API alone, every user may do everything.
+    With an issuer it verifies tokens instead of passwords. Without roles in the environment, as in
+    tests of the API alone, every user with a password may do everything, and without authorizations
+    every user.
     """
 
-    def __init__(self, environment: Mapping[str, str], gateway: Gateway) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], gateway: Gateway, issuer: Verifier | None = None
+    ) -> None:
         self._gateway = gateway
+        self._issuer = issuer
+        self._initial_owners = identity.initial(environment if issuer else {})
         self._open = environment.get(_UNPROTECTED, "false") == "true"
         self._initial: dict[str, Json] = {}
         members = {
@@ -50,7 +72,9 @@ class Users:
             for variable in environment
             if (found := _MEMBER.fullmatch(variable))
         }
-        self.roles_count = bool(members)
+        self.roles_count = bool(members) or issuer is not None
+        if environment.get(_AUTHORIZATIONS, "true").lower() == "false":
+            self.roles_count = False
         for variable in environment:
             if found := _NAMED.fullmatch(variable):
                 prefix = f"CAMUNDA_SECURITY_INITIALIZATION_USERS_{found[1]}_"
@@ -64,50 +88,96 @@ class Users:
                 }
         self._initialized = False
         self._last: dict[str, Json] = {}
-        self._verified: dict[bytes, tuple[str, float]] = {}
+        self._owners: Json = self._initial_document()
+        self._verified: dict[bytes, tuple[Principal, float]] = {}
+
+    @property
+    def oidc(self) -> bool:
+        """Whether an issuer's tokens count, and no passwords."""
+        return self._issuer is not None
 
     async def all(self) -> dict[str, Json]:
         """Give all users by name, read from partition 1; those of the environment are there."""
-        if not self._initialized:
-            for user in self._initial.values():
-                # Rejected where there is a user of that name, as ALREADY_EXISTS.
-                command = {"kind": "put_user", "user": user, "new": True, "initial": True}
-                await self._gateway.send(1, command)
-            self._initialized = True
+        await self._initialize()
         result = await self._gateway.send(1, {"kind": "list_users"})
         self._last = {one["username"]: one for one in result["ok"]["users"]}
         return self._last
 
-    async def user_of(self, authorization: str) -> str | None:
-        """Give the user whom an `Authorization` header proves; None for anything else.
+    async def _initialize(self) -> None:
+        if self._initialized:
+            return
+        for user in self._initial.values():
+            # Rejected where there is a user of that name, as ALREADY_EXISTS.
+            command = {"kind": "put_user", "user": user, "new": True, "initial": True}
+            await self._gateway.send(1, command)
+        for rule in self._initial_owners.rules:
+            await self._gateway.send(1, {"kind": "put_rule", "rule": asdict(rule)})
+        for role, kind, name in self._initial_owners.members:
+            command = {
+                "kind": "add_member",
+                "entity": "role",
+                "id": role,
+                "owner": kind,
+                "username": name,
+                "initial": True,
+            }
+            await self._gateway.send(1, command)
+        self._initialized = True
 
-        If the API is unprotected, any client is `anonymous`.
+    async def principal_of(self, authorization: str) -> Principal | None:
+        """Give whom an `Authorization` header proves; None for a header of another kind, or none.
+
+        If the API is unprotected, any client is `anonymous`. Raises TokenRejected for a token that
+        is not accepted, and IssuerUnavailable if that is not known.
         """
         if self._open:
-            return "anonymous"
-        if not authorization:
-            return None
+            return Principal(identity.USER, "anonymous")
+        scheme, _, given = authorization.partition(" ")
+        if self._issuer is not None:
+            if scheme.lower() != "bearer" or not given:
+                return None
+            return await asyncio.to_thread(self._issuer.principal, given)
         digest = hashlib.sha256(authorization.encode()).digest()
-        user, until = self._verified.get(digest, ("", 0.0))
+        found, until = self._verified.get(digest, (None, 0.0))
         if time.monotonic() < until:
-            return user
-        scheme, _, encoded = authorization.partition(" ")
+            return found
         try:
-            pair = base64.b64decode(encoded, validate=True).decode()
+            pair = base64.b64decode(given, validate=True).decode()
         except ValueError:
             return None
         name, _, password = pair.partition(":")
-        if scheme.lower() != "basic" or not await self._proves(name, password):
+        if scheme.lower() != "basic" or not await self.proves(name, password):
             return None
-        self._verified[digest] = name, time.monotonic() + _REMEMBERED_SECONDS
-        return name
+        proven = Principal(identity.USER, name)
+        self._verified[digest] = proven, time.monotonic() + _REMEMBERED_SECONDS
+        return proven
 
-    async def may(self, username: str, *roles: str) -> bool:
-        """Whether a user has one of these roles; the administrator may do everything."""
+    async def may(self, who: Principal, *roles: str) -> bool:
+        """Whether a principal has one of these roles; the administrator may do everything."""
         if self._open or not self.roles_count:
             return True
-        held = set((await self._known()).get(username, {}).get("roles", ()))
-        return bool(held & {ADMIN, *roles})
+        return bool(set(await self.roles(who)) & {ADMIN, *roles})
+
+    async def roles(self, who: Principal) -> list[str]:
+        """Give the roles of a principal, by name, mapping rules and groups."""
+        held: set[str] = set()
+        if who.kind == identity.USER:
+            # Memberships of a time with passwords stay.
+            held |= set((await self._known()).get(who.name, {}).get("roles", ()))
+        if self._issuer is not None:
+            document = await self._known_owners()
+            rules = [Rule(**one) for one in document["rules"]]
+            for kind, name in identity.owners(who, rules):
+                held |= set(document["owners"].get(kind, {}).get(name, ()))
+        return sorted(held)
+
+    async def proves(self, name: str, password: str) -> bool:
+        """Whether a password is a user's; never with an issuer."""
+        if self._issuer is not None:
+            return False
+        known = (await self._known()).get(name)
+        hashed = exported(known, time.time()) if known is not None else ""
+        return bool(hashed) and verify(password, hashed)
 
     async def _known(self) -> dict[str, Json]:
         try:
@@ -115,10 +185,20 @@ class Users:
         except (PartitionUnavailable, OutcomeUnknown):
             return self._last or self._initial
 
-    async def _proves(self, name: str, password: str) -> bool:
-        known = (await self._known()).get(name)
-        hashed = exported(known, time.time()) if known is not None else ""
-        return bool(hashed) and verify(password, hashed)
+    async def _known_owners(self) -> Json:
+        try:
+            await self._initialize()
+            result = await self._gateway.send(1, {"kind": "list_owners"})
+            self._owners = result["ok"]
+        except (PartitionUnavailable, OutcomeUnknown):
+            pass
+        return self._owners
+
+    def _initial_document(self) -> Json:
+        owners: Json = {}
+        for role, kind, name in self._initial_owners.members:
+            owners.setdefault(kind, {}).setdefault(name, []).append(role)
+        return {"owners": owners, "rules": [asdict(one) for one in self._initial_owners.rules]}
 
 
 def exported(user: Json, now: float) -> str:

@@ -16,14 +16,20 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from local.connectors import decisions
 from local.connectors.decisions import JOB_TYPE, SECRET_PREFIX, Answer, NotPerformedError
+from local.https import Unreachable, call, direct
+from local.names import Names
+
+if TYPE_CHECKING:
+    from local.https import Resolve
 
 _PORT = 8080
 _ASK_EVERY = 1.0
@@ -45,15 +51,17 @@ _ACTIVATION = {
 class Cluster:
     """The orchestration cluster's REST API, at whichever address answers.
 
-    Raises NotPerformedError if the environment needs more than plain HTTP with a password.
+    `names` is the VPC's name resolution, for the issuer of tokens. Raises NotPerformedError if the
+    environment needs more than plain HTTP with a password or with such tokens.
     """
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], names: Path | None = None) -> None:
         self.address = decisions.rest_address(environment)
         self._headers = {"Accept": "application/json", "Content-Type": "application/json"}
         if header := decisions.authorization(environment):
             self._headers["Authorization"] = header
         self._names = environment.get("SERVICE_CONNECT_FILE")
+        self._tokens = _tokens(environment, names)
         self.topology = Answer(problem="not called yet")
 
     def ask(
@@ -73,12 +81,18 @@ class Cluster:
             connection = http.client.HTTPConnection(address, port, timeout=patience)
             with contextlib.closing(connection):
                 try:
-                    connection.request(method, f"{url.path.rstrip('/')}{path}", text, self._headers)
+                    headers = self._headers | (self._tokens.header() if self._tokens else {})
+                    connection.request(method, f"{url.path.rstrip('/')}{path}", text, headers)
                     response = connection.getresponse()
                     content = response.read()
                     if response.status < 300:
                         return Answer(json.loads(content or b"{}"))
                     problem = f"{address}:{port} answers {response.status}"
+                    if response.status == 401 and self._tokens:
+                        # The next call asks for another one, as the key may have changed.
+                        self._tokens.forget()
+                except decisions.LoginError as error:
+                    return Answer(problem=f"no login: {error}")
                 except (OSError, http.client.HTTPException, ValueError) as error:
                     problem = f"{address}:{port}: {error}"
             if over is not None and over.is_set():
@@ -116,6 +130,45 @@ class Cluster:
                 refused = f", not accepted: {sent.problem}" if sent.problem else ""
                 print(f"job {job['jobKey']}: {ended}{refused}", flush=True)
             over.wait(_ASK_EVERY if found.problem else _POLL_EVERY)
+
+
+class Tokens:
+    """The client's access token, kept until shortly before it ends."""
+
+    def __init__(self, credentials: decisions.ClientCredentials, resolve: Resolve) -> None:
+        self._credentials = credentials
+        self._resolve = resolve
+        self._kept: decisions.Token | None = None
+        # One call at the issuer, whatever the number of threads that need a token.
+        self._turn = threading.Lock()
+
+    def header(self) -> dict[str, str]:
+        """Give the header with a token that is valid. Raises LoginError."""
+        with self._turn:
+            if self._kept is None or not self._kept.is_valid(time.time()):
+                self._kept = self._fetch()
+            return {"Authorization": f"Bearer {self._kept.access}"}
+
+    def forget(self) -> None:
+        """Get another token at the next call."""
+        with self._turn:
+            self._kept = None
+
+    def _fetch(self) -> decisions.Token:
+        url, form = self._credentials.token_url, self._credentials.form
+        try:
+            answer = call("POST", url, resolve=self._resolve, form=form)
+        except Unreachable as error:
+            raise decisions.LoginError(f"the token endpoint: {error}") from error
+        return decisions.token(answer.status, answer.document(), time.time())
+
+
+def _tokens(environment: dict[str, str], names: Path | None) -> Tokens | None:
+    credentials = decisions.client_credentials(environment)
+    if credentials is None:
+        return None
+    known = Names(names) if names else None
+    return Tokens(credentials, known.reach if known else direct)
 
 
 class Changes:
@@ -179,10 +232,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Serve on `--address` and take jobs until SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m local.connectors")
     parser.add_argument("--address", required=True)
-    address = parser.parse_args(arguments).address
-    environment = dict(os.environ)
+    parser.add_argument("--names", type=Path, help="name resolution of the VPC")
+    given = parser.parse_args(arguments)
+    address, environment = given.address, dict(os.environ)
     try:
-        cluster = Cluster(environment)
+        cluster = Cluster(environment, given.names)
     except NotPerformedError as error:
         sys.exit(f"stand-in for connectors: {error}")
     context_path = environment.get("SERVER_SERVLET_CONTEXT_PATH", "/connectors").rstrip("/")

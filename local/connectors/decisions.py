@@ -36,10 +36,17 @@ _BRACED = re.compile(r"\{\{\s*secrets\.([^\s{}]+)\s*\}\}")
 _BARE = re.compile(r"secrets\.([A-Za-z0-9]+(?:[/._-][A-Za-z0-9]+)*)")
 _EXPRESSIONS = ("resultExpression", "errorExpression")
 _LONGEST_MESSAGE = 6000
+_AUTH = "CAMUNDA_CLIENT_AUTH_"
+# EXPIRY_GRACE_PERIOD of Camunda's client for Java.
+_GRACE_SECONDS = 30.0
 
 
 class NotPerformedError(Exception):
     """The task definition needs something that the stand-in does not do."""
+
+
+class LoginError(Exception):
+    """There is no token; the message has the reason and no secret."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +78,72 @@ def rest_address(environment: Mapping[str, str]) -> str:
     return address
 
 
+@dataclass(frozen=True)
+class ClientCredentials:
+    """How a client gets its tokens: the token endpoint, and the form that it takes."""
+
+    token_url: str
+    form: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Token:
+    """An access token and when it ends, in seconds since the epoch."""
+
+    access: str = field(repr=False)
+    expires: float
+
+    def is_valid(self, now: float) -> bool:
+        """Whether it is still used: not in the last 30 seconds of its life."""
+        return now < self.expires - _GRACE_SECONDS
+
+
+def client_credentials(environment: Mapping[str, str]) -> ClientCredentials | None:
+    """Read how the client gets tokens; None without `oidc`. Raises NotPerformedError.
+
+    The form is that of `OAuthCredentialsProvider` of Camunda's client for Java.
+    """
+    if environment.get("CAMUNDA_CLIENT_AUTH_METHOD") != "oidc":
+        return None
+    needed = {part: environment.get(f"{_AUTH}{part}", "") for part in ("CLIENTID", "CLIENTSECRET")}
+    token_url = environment.get(f"{_AUTH}TOKENURL", "")
+    for part, value in {**needed, "TOKENURL": token_url}.items():
+        if not value:
+            raise NotPerformedError(f"{_AUTH}{part} is not set; METHOD=oidc needs it")
+    if urlsplit(token_url).scheme != "https":
+        raise NotPerformedError(f"{_AUTH}TOKENURL={token_url}: allowed is https")
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": needed["CLIENTID"],
+        "client_secret": needed["CLIENTSECRET"],
+    }
+    for part in ("AUDIENCE", "SCOPE"):
+        if given := environment.get(f"{_AUTH}{part}"):
+            form[part.lower()] = given
+    return ClientCredentials(token_url, form)
+
+
+def token(status: int, document: Json, now: float) -> Token:
+    """Read the answer of a token endpoint. Raises LoginError with the issuer's reason."""
+    access = document.get("access_token")
+    if status == 200 and isinstance(access, str):
+        # Without a lifetime it is used once.
+        return Token(access, now + float(document.get("expires_in", 0)))
+    reason = ": ".join(
+        str(document[one]) for one in ("error", "error_description") if document.get(one)
+    )
+    raise LoginError(f"the token endpoint answers {status}{f', {reason}' if reason else ''}")
+
+
 def authorization(environment: Mapping[str, str]) -> str:
-    """The header that logs in; empty without a user. Raises NotPerformedError."""
+    """The header that logs in; empty without a user, and with tokens. Raises NotPerformedError."""
     method = environment.get("CAMUNDA_CLIENT_AUTH_METHOD") or "basic"
-    if method not in {"basic", "none"}:
-        raise NotPerformedError(f"CAMUNDA_CLIENT_AUTH_METHOD={method}: only basic is performed")
+    if method not in {"basic", "none", "oidc"}:
+        raise NotPerformedError(
+            f"CAMUNDA_CLIENT_AUTH_METHOD={method}: only basic and oidc are performed"
+        )
     user = environment.get("CAMUNDA_CLIENT_AUTH_USERNAME")
-    if method == "none" or not user:
+    if method != "basic" or not user:
         return ""
     pair = f"{user}:{environment.get('CAMUNDA_CLIENT_AUTH_PASSWORD', '')}"
     return f"Basic {base64.b64encode(pair.encode()).decode()}"

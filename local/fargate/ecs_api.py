@@ -12,10 +12,10 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from local.aws.emulator import ecs, provisioners, responses, stacks
+from local.aws.emulator import ec2, ecs, provisioners, responses, stacks
 from local.aws.strict import served_target_groups, service_connect
 from local.config import ACCOUNT_ID, REGION
-from local.fargate import cloud_map, service_revisions
+from local.fargate import cloud_map, service_revisions, standalone
 from local.proxy.targets import groups_in_use
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ def install(supervisor: Supervisor) -> None:
         "DeleteService": api.delete_service,
         "StopTask": api.stop_task,
         "RunTask": api.run_task,
+        "ListTasks": api.list_tasks,
+        "DeleteCluster": api.delete_cluster,
         "UpdateTaskProtection": api.update_task_protection,
         "GetTaskProtection": api.get_task_protection,
         "DescribeServiceRevisions": api.describe_service_revisions,
@@ -85,6 +87,7 @@ def install(supervisor: Supervisor) -> None:
     ecs.create_service = api.create_service
     ecs.update_service = api.update_service
     ecs.delete_service = api.delete_service
+    ecs.delete_cluster = api.delete_cluster
     ecs.stop_task = api.stop_task
     ecs.run_task = api.run_task
     # Tasks are the supervisor's alone; it looks again as soon as a service changes.
@@ -98,6 +101,10 @@ class _EcsApi:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._own_create_service = ecs.create_service
+        self._own_list_tasks = ecs.ACTION_MAP["ListTasks"]
+        self._own_delete_cluster = ecs.delete_cluster
+        self._requests: dict[str, tuple[Parameters, list[str]]] = {}
+        """Request and tasks of each client token."""
 
     def create_service(self, data: Parameters) -> Response:
         with self._supervisor.lock:
@@ -212,11 +219,83 @@ class _EcsApi:
             self._supervisor.wake()
             return _answer({"task": ecs.sanitize(task.record)})
 
-    def run_task(self, _data: Parameters) -> Response:
-        return _refusal(
-            "ClientException",
-            "RunTask has no stand-in on this machine: only tasks of services really run.",
-        )
+    def run_task(self, data: Parameters) -> Response:
+        with self._supervisor.lock:
+            name = ecs.resolve_cluster_name(data.get("cluster", "default"))
+            cluster = ecs.clusters.get(name)
+            if cluster is None:
+                return _refusal("ClusterNotFoundException", "Cluster not found.")
+            found, problem = _task_definition(data.get("taskDefinition", ""))
+            if found is None:
+                return problem
+            definition = ecs.task_defs[found.rsplit("/", 1)[-1]]
+            refused = standalone.refusal(
+                data, cluster, definition, subnets=ec2.subnets, groups=ec2.security_groups
+            )
+            if refused:
+                return _refusal(*refused)
+            token = data.get("clientToken")
+            if token in self._requests:
+                return self._again(*self._requests[token], data)
+            tasks, failures = self._supervisor.run(data, cluster, definition)
+            if token and tasks:
+                self._requests[token] = (data, [task.arn for task in tasks])
+            self._supervisor.wake()
+            return _answer({"tasks": [_shown(task.record) for task in tasks], "failures": failures})
+
+    def _again(self, first: Parameters, arns: list[str], data: Parameters) -> Response:
+        """Answer a request whose client token was there: the same tasks, or a conflict.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html
+        """
+        if data != first:
+            return _refusal(
+                "ConflictException",
+                "The provided clientToken is already in use with a different RunTask request:"
+                f" {', '.join(arns)}.",
+            )
+        tasks = [ecs.tasks[arn] for arn in arns if arn in ecs.tasks]
+        return _answer({"tasks": [_shown(one) for one in tasks], "failures": []})
+
+    def list_tasks(self, data: Parameters) -> Response:
+        """List tasks; `startedBy` must be the only filter that is used.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTasks.html
+        """
+        others = [
+            name
+            for name in (
+                "containerInstance",
+                "daemonName",
+                "desiredStatus",
+                "family",
+                "launchType",
+                "serviceName",
+            )
+            if data.get(name)
+        ]
+        if data.get("startedBy") and others:
+            return _refusal(
+                "InvalidParameterException",
+                f"startedBy must be the only filter; {', '.join(others)} cannot be used with it.",
+            )
+        response: Response = self._own_list_tasks(data)
+        return response
+
+    def delete_cluster(self, data: Parameters) -> Response:
+        """Delete a cluster in which no task is left, as the API reference has it."""
+        with self._supervisor.lock:
+            named = ecs.clusters.get(ecs.resolve_cluster_name(data.get("cluster", "default")), {})
+            if any(
+                one["clusterArn"] == named.get("clusterArn") and one["lastStatus"] != "STOPPED"
+                for one in ecs.tasks.values()
+            ):
+                return _refusal(
+                    "ClusterContainsTasksException",
+                    "The Cluster cannot be deleted while Tasks are active.",
+                )
+            response: Response = self._own_delete_cluster(data)
+            return response
 
     def update_task_protection(self, data: Parameters) -> Response:
         wanted = data.get("tasks") or []
@@ -281,7 +360,8 @@ class _EcsApi:
                 else f"arn:aws:ecs:{REGION}:{ACCOUNT_ID}:task/{cluster}/{reference}"
             )
             return None, {"arn": arn, "reason": "MISSING"}
-        if self._supervisor.find(record["taskArn"]) is None:
+        task = self._supervisor.find(record["taskArn"])
+        if task is None or task.standalone:
             return None, {"arn": record["taskArn"], "reason": "TASK_NOT_VALID"}
         return record, {}
 
@@ -299,6 +379,12 @@ class _EcsApi:
             and other.get("_protected_until", 0) > now
         }
         return len(protected | {record["taskArn"]}) > int(service["desiredCount"])
+
+
+def _shown(record: Record) -> Parameters:
+    """Give a task with its tags, as RunTask shows it."""
+    shown: Parameters = ecs.sanitize(record)
+    return shown | {"tags": list(ecs.tags.get(record["taskArn"], ()))}
 
 
 def _answer(content: Parameters) -> Response:
@@ -417,6 +503,19 @@ def _let_stack_deletion_wait(supervisor: Supervisor) -> None:
             time.sleep(0.1)
 
     handlers["delete"] = delete
+    clusters = provisioners.RESOURCE_HANDLERS["AWS::ECS::Cluster"]
+    own_cluster_delete = clusters["delete"]
+
+    def delete_cluster(physical_id: str, properties: dict[str, Any]) -> None:
+        own_cluster_delete(physical_id, properties)
+        if physical_id in ecs.clusters:
+            # The emulator passes the refusal over.
+            raise ValueError(
+                f"Resource of type 'AWS::ECS::Cluster' {physical_id} cannot be deleted: The Cluster"
+                " cannot be deleted while Tasks are active."
+            )
+
+    clusters["delete"] = delete_cluster
     stacks.runs_on_worker_thread = lambda type_name: (
         type_name == "AWS::ECS::Service" or own_rule(type_name)
     )

@@ -50,6 +50,8 @@ class ContainerStart:
     """Session of the task's role and the endpoint of the AWS that it belongs to."""
     names_file: Path
     """What stands in for the VPC's name resolution."""
+    trust_file: Path
+    """Certificate authorities that a container trusts: the image's, and the instance's."""
     home: Path
     """Directory of the task."""
     volumes: Mapping[str, Path]
@@ -83,7 +85,8 @@ def launch(start: ContainerStart) -> Launch:
     if name in ORCHESTRATION_IMAGES:
         return _broker(start)
     if name in CONNECTORS_IMAGES:
-        return _module("local.connectors", ["--address", start.address], start)
+        arguments = ["--address", start.address, "--names", str(start.names_file)]
+        return _module("local.connectors", arguments, start)
     if name in COLLECTOR_IMAGES:
         arguments = ["--address", start.address, "--task", start.task]
         module = _module("local.collector", arguments, start)
@@ -141,6 +144,7 @@ def _module(name: str, arguments: list[str], start: ContainerStart) -> Launch:
     environment = _bare(start.home) | _environment(start)
     environment["PYTHONPATH"] = str(REPOSITORY)
     environment[SERVICE_CONNECT_VARIABLE] = str(start.service_connect_file)
+    environment.setdefault("SSL_CERT_FILE", str(start.trust_file))
     return Launch([sys.executable, "-m", name, *arguments], environment)
 
 

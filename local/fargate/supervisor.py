@@ -28,7 +28,7 @@ from local.aws.strict import (
     task_secrets,
 )
 from local.config import ACCOUNT_ID, REGION
-from local.fargate import registration, scheduling, service_revisions
+from local.fargate import registration, scheduling, service_revisions, standalone
 from local.fargate.health import parse_check
 from local.fargate.logs import LogShipper, NoLogStreamError, awslogs
 from local.fargate.programs import CannotStartError, ContainerStart, launch
@@ -98,6 +98,8 @@ class Supervisor:
         self._clock = clock
         self.lock = threading.RLock()
         self._tasks: dict[str, Task] = {}
+        # By their own id: the requests of RunTask whose tasks are still shown.
+        self._runs: dict[str, Record] = {}
         self._numbers = 0
         # By deployment: a new one starts without the old one's delay.
         self._not_before: dict[str, float] = {}
@@ -167,9 +169,11 @@ class Supervisor:
             now = self._clock()
             services = {record["_uid"]: record for record in _services()}
             for task in list(self._tasks.values()):
-                service = services.get(task.service)
+                service = services.get(task.service) or self._runs.get(task.service)
                 if service is not None:
                     self._advance(service, task, now)
+            for cluster in {run["clusterArn"] for run in self._runs.values()}:
+                ecs.recount_cluster(cluster.rsplit("/", 1)[-1])
             for service in services.values():
                 self._schedule(service, now)
                 self._describe(service, now)
@@ -245,6 +249,7 @@ class Supervisor:
                 ),
                 credentials=self._credentials(task),
                 names_file=self._instance.config.names_file,
+                trust_file=self._instance.config.trust_file,
                 home=task.directory,
                 volumes=volumes,
                 service_connect_file=names,
@@ -307,7 +312,9 @@ class Supervisor:
             self._ask(container, now)
         self._note_exits(task)
         task.refresh_health()
-        if not task.live:
+        if not task.live or task.standalone:
+            # "If the task is run manually, and not as part of a service, the task will continue
+            # its lifecycle regardless of its health status" (HealthCheck, API reference).
             return
         if self._healthy(service, task):
             if not task.was_healthy:
@@ -453,7 +460,8 @@ class Supervisor:
         elif task.status == "STOPPING" and all(one.done() for one in task.stopping):
             for container in task.containers:
                 code = container.ended()
-                if container.record["lastStatus"] == "RUNNING":
+                # What was never started has no exit code.
+                if container.record["lastStatus"] == "RUNNING" and container.process:
                     self._note_exit(container, code if code is not None else 137)
                 container.record["lastStatus"] = "STOPPED"
             task.record["executionStoppedAt"] = now
@@ -470,6 +478,8 @@ class Supervisor:
         reference); a process that ends after RUNNING is replaced but not counted
         (aws/containers-roadmap#1206).
         """
+        if task.standalone:
+            return
         code = task.record["stopCode"]
         never_ran = "startedAt" not in task.record
         failed_checks = task.record.get("_failed_checks", False)
@@ -557,6 +567,11 @@ class Supervisor:
 
     def _add(self, service: Record, now: float) -> str:
         definition = ecs.task_defs[service["taskDefinition"].rsplit("/", 1)[-1]]
+        task = self._new(service, definition, now)
+        ecs.tags[task.arn] = task_tags(service, definition)
+        return task.arn
+
+    def _new(self, service: Record, definition: Record, now: float) -> Task:
         task = new_task(
             service,
             definition,
@@ -567,8 +582,33 @@ class Supervisor:
         )
         self._tasks[task.arn] = task
         ecs.tasks[task.arn] = task.record
-        ecs.tags[task.arn] = task_tags(service, definition)
-        return task.arn
+        return task
+
+    def run(
+        self, data: Record, cluster: Record, definition: Record
+    ) -> tuple[list[Task], list[dict[str, str]]]:
+        """Start the tasks of a request of RunTask, which can be run; call it with the lock held.
+
+        Gives them, and a failure for each that cannot be placed: while capacity is missing, for one
+        of several, as RunTask is answered (github.com/gchq/sleeper/issues/904).
+        """
+        now = self._clock()
+        wanted = 1 if data.get("count") is None else int(data["count"])
+        named = f"{definition['taskDefinitionArn']} {data.get('startedBy')}"
+        short = self._strictness.on(capacity_missing.NAME) and self._shortages.missing(
+            named, wanted, now
+        )
+        made = standalone.run(data, cluster, definition, now)
+        service_revisions.begin(made, made["deployments"][0])
+        self._runs[made["_uid"]] = made
+        changed = standalone.overridden(definition, made["_overrides"])
+        definition_tags = ecs.tags.get(definition["taskDefinitionArn"], ())
+        tasks = []
+        for _ in range(wanted - 1 if short else wanted):
+            task = self._new(made, changed, now)
+            ecs.tags[task.arn] = standalone.tags(data, cluster, definition_tags)
+            tasks.append(task)
+        return tasks, [{"reason": standalone.NO_CAPACITY}] if short else []
 
     def _free_address(self) -> str:
         """Give the next address in turn: a task's successor has another one, as on AWS."""
@@ -621,6 +661,8 @@ class Supervisor:
                 del self._tasks[arn]
                 ecs.tasks.pop(arn, None)
                 ecs.tags.pop(arn, None)
+        shown = {task.service for task in self._tasks.values()}
+        self._runs = {uid: run for uid, run in self._runs.items() if uid in shown}
 
     # --- for other components -------------------------------------------------------------------
 
@@ -649,7 +691,7 @@ class Supervisor:
         tasks = [
             {
                 "taskArn": task.arn,
-                "service": task.record["group"].partition(":")[2],
+                "service": "" if task.standalone else task.record["group"].partition(":")[2],
                 "status": task.status,
                 "address": task.address,
                 "nodeId": task.node_id,

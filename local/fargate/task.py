@@ -63,12 +63,15 @@ class Container:
 
 @dataclass
 class Task:
-    """A task of a service. `record` is what DescribeTasks shows; the rest is ours."""
+    """A task of a service or of RunTask. `record` is what DescribeTasks shows; the rest is ours."""
 
     record: Record
     definition: Record
     service: str
-    """The service's own id: a service that is deleted and created again has another."""
+    """The service's own id: a service that is deleted and created again has another.
+
+    That of the request for a task that no service runs.
+    """
     deployment: str
     deployed: float
     """When its deployment began."""
@@ -84,6 +87,8 @@ class Task:
     stopping: list[Future[int]] = field(default_factory=list)
     was_healthy: bool = False
     registered: bool = False
+    standalone: bool = False
+    """Whether RunTask started it: nothing replaces it, and no check stops it."""
 
     @property
     def arn(self) -> str:
@@ -133,7 +138,10 @@ class Task:
 def new_task(
     service: Record, definition: Record, *, address: str, number: int, root: Path, now: float
 ) -> Task:
-    """Make a task of the service's primary deployment, PROVISIONING; nothing is started yet."""
+    """Make a task of the service's primary deployment, PROVISIONING; nothing is started yet.
+
+    `service` may be a request of RunTask; see `standalone.run`.
+    """
     cluster = service["clusterArn"].rsplit("/", 1)[-1]
     deployment = service["deployments"][0]
     task_id = uuid.uuid4().hex
@@ -181,6 +189,7 @@ def new_task(
         "enableExecuteCommand": bool(service.get("enableExecuteCommand")),
         "ephemeralStorage": definition.get("ephemeralStorage") or {"sizeInGiB": 20},
         "attributes": [],
+        **service.get("_shown", {}),
     }
     return Task(
         record=record,
@@ -193,6 +202,7 @@ def new_task(
         containers=containers,
         directory=directory,
         changed_at=now,
+        standalone="_run" in service,
     )
 
 

@@ -1,7 +1,7 @@
 """What reaches people: mail and a chat, as files in `messages/` of the instance's folder.
 
-The chat is Slack's address with a certificate of a local authority, behind a proxy that only knows
-that address: a function reaches it with the same verification as on AWS.
+The chat is Slack's address with a certificate of the instance's authority, behind a proxy that only
+knows that address: a function reaches it with the same verification as on AWS.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+from local.authority import Authority
 from local.names import replace_json
-from local.postgres.authority import Authority
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,10 +48,8 @@ class Messages:
     def __init__(self, instance: Instance) -> None:
         config = instance.config
         self._settings = config.outbound_file
-        self._ca = config.root / "chat-ca.pem"
-        authority = Authority()
-        self._ca.write_bytes(authority.pem)
-        self._chat = _server(config.messages, authority.server_context([CHAT_HOST]))
+        context = Authority.of(config).server_context([CHAT_HOST])
+        self._chat = _server(config.messages, context)
         self._proxy = _Proxy(self._chat.server_address[1])
 
     def start(self) -> None:
@@ -59,10 +57,7 @@ class Messages:
         for server in (self._chat, self._proxy):
             threading.Thread(target=server.serve_forever, name="messages", daemon=True).start()
         port = self._proxy.server_address[1]
-        replace_json(
-            self._settings,
-            {"HTTPS_PROXY": f"http://127.0.0.1:{port}", "SSL_CERT_FILE": str(self._ca)},
-        )
+        replace_json(self._settings, {"HTTPS_PROXY": f"http://127.0.0.1:{port}"})
 
     def stop(self) -> None:
         """Stop serving."""

@@ -36,6 +36,7 @@ _MAX_STARTUP_BYTES = 10_000
 _MAX_PASSWORD_BYTES = 70_000
 _LOGIN_SECONDS = 30
 _CHUNK = 65536
+_STOP_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ class Front:
         if self._loop is not None and self._thread is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended already
                 self._loop.call_soon_threadsafe(self._stopping.set)
-            self._thread.join()
+            # A client whose TLS never ends is not waited for; the thread is a daemon.
+            self._thread.join(_STOP_SECONDS)
 
     def publish(self, name: str, backend: Backend) -> None:
         """Serve `backend` to clients that request `name`; the first also to those without one."""

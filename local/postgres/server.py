@@ -18,14 +18,21 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
+from local.postgres.archive import COMMAND, Archive, copy_tree
 from local.postgres.distribution import copied
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
     from local.processes import Process, Processes
 
 SUPERUSER = "rdsadmin"
 PORT = 5432
 _START_SECONDS = 30.0
+_RECOVERY_SECONDS = 300.0
+# Small, because a segment is archived whole however little is in it.
+_SEGMENT_MEGABYTES = 4
 
 # Durability is of no use to a database that ends with its instance.
 _SETTINGS = {
@@ -37,7 +44,11 @@ _SETTINGS = {
     "track_commit_timestamp": "on",
     "shared_buffers": "32MB",
     "log_line_prefix": "%m %u@%d ",
+    "archive_mode": "on",
+    "archive_command": COMMAND,
 }
+# PostgreSQL's words where all WAL ends before the target: nothing was committed after it.
+_ENDED_EARLIER = b"recovery ended before configured recovery target was reached"
 
 
 class DatabaseStartFailed(Exception):
@@ -67,6 +78,7 @@ class Server:
         # that runs as another user may not be able to enter it.
         self.scratch = Path(tempfile.mkdtemp(prefix="camunda-pg-", dir="/tmp"))
         self._data = self.scratch / "data"
+        self._archive = Archive(self.scratch / "archive")
         self._distribution = self._enterable(distribution)
         if self._user:
             os.chown(self.scratch, *self._user)
@@ -99,6 +111,7 @@ class Server:
             "local all +rds_iam trust\n"
             "local all all scram-sha-256\n"
         )
+        self._archive.begin(self._data, self._user)
         self.start()
         with self.connect() as connection:
             for statement in (
@@ -118,12 +131,75 @@ class Server:
                     )
                 )
 
+    def capture(self, target: Path) -> Archive:
+        """Give an archive in `target` of everything that has been committed; the server goes on.
+
+        Raises ConnectionError if it runs and does not answer.
+        """
+        if self.running:
+            try:
+                with self.connect() as connection:
+                    connection.execute("SET synchronous_commit TO on")
+                    # A commit of its own: recovery to an instant needs one that is later.
+                    connection.execute("SELECT pg_current_xact_id()")
+                    connection.execute("SELECT pg_switch_wal()")
+            except psycopg.OperationalError as error:
+                raise ConnectionError(f"{self._name} does not answer") from error
+        return self._archive.capture(target, self._data, self._user)
+
+    def restore(self, source: Archive, until: datetime) -> None:
+        """Make the data directory what `source` was at `until`, and start.
+
+        Everything that was committed at that instant or before is there, nothing after it, and the
+        roles have the passwords of that time. Raises ``DatabaseStartFailed``.
+        """
+        target = {
+            "recovery_target_time": until.isoformat(),
+            "recovery_target_action": "promote",
+        }
+        size = self._log.stat().st_size if self._log.exists() else 0
+        try:
+            self._recover(source, target)
+        except DatabaseStartFailed:
+            if _ENDED_EARLIER not in self._log.read_bytes()[size:]:
+                raise
+            self._recover(source, {})
+        self.stop()
+        # From here on it has WAL of its own, and can be brought to no earlier instant.
+        self._archive.begin(self._data, self._user)
+        self.start()
+
+    def _recover(self, source: Archive, target: Mapping[str, str]) -> None:
+        self.stop()
+        shutil.rmtree(self._data, ignore_errors=True)
+        copy_tree(source.base, self._data)
+        (self._data / "recovery.signal").touch()
+        self._launch(
+            {
+                **_SETTINGS,
+                **target,
+                "restore_command": source.restore_command,
+                "archive_mode": "off",
+                # No connection is accepted before it has reached the target.
+                "hot_standby": "off",
+            },
+            _RECOVERY_SECONDS,
+        )
+
+    def set_password(self, user: str, password: str) -> None:
+        """Give a user another password, as RDS does for the master user."""
+        with self.connect() as connection:
+            statement = sql.SQL("ALTER ROLE {} PASSWORD {}")
+            connection.execute(statement.format(sql.Identifier(user), sql.Literal(password)))
+
     def start(self) -> None:
         """Start and wait until connections are taken. Raises ``DatabaseStartFailed``."""
-        if self.running:
-            return
+        if not self.running:
+            self._launch(_SETTINGS, _START_SECONDS)
+
+    def _launch(self, settings: Mapping[str, str], seconds: float) -> None:
         command = [str(self._distribution / "bin" / "postgres"), "-D", str(self._data)]
-        for name, value in {**_SETTINGS, "unix_socket_directories": str(self.scratch)}.items():
+        for name, value in {**settings, "unix_socket_directories": str(self.scratch)}.items():
             command += ["-c", f"{name}={value}"]
         process = self._processes.spawn(
             self._name,
@@ -134,7 +210,7 @@ class Server:
             user=self._user,
         )
         self._process = process
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + seconds
         while not self._answers():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise DatabaseStartFailed(f"{self._name} did not start; see {self._log}")
@@ -152,9 +228,19 @@ class Server:
         self._process.stop()
         self._process = None
 
+    def abandon(self) -> None:
+        """Begin to end the server at once, without a checkpoint: `remove` follows."""
+        if self._process is not None and self._process.poll() is None:
+            os.kill(self._process.pid, signal.SIGQUIT)
+
     def remove(self) -> None:
         """Stop and delete everything."""
-        self.stop()
+        if self._process is not None:
+            self.abandon()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(10)
+            self._process.stop()
+            self._process = None
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def connect(self, database: str = "postgres") -> psycopg.Connection:
@@ -207,6 +293,7 @@ class Server:
                 "--encoding=UTF8",
                 "--locale=C",
                 "--no-sync",
+                f"--wal-segsize={_SEGMENT_MEGABYTES}",
             ],
             env=_ENVIRONMENT,
             cwd=self.scratch,

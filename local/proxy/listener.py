@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import random
 import socket
+import ssl
+import struct
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -17,9 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Healthy = Callable[[str], list[tuple[str, int]]]
+    Secure = Callable[[], ssl.SSLContext]
+    """TLS context for the next connection: the listener's certificate may change."""
 
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-load-balancer-attributes.html
 _IDLE_SECONDS = 60.0
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/network/update-idle-timeout.html
+NLB_IDLE_SECONDS = 350.0
+_HANDSHAKE_SECONDS = 10.0
+_PAUSE_SECONDS = 0.05
+_HANDSHAKE_RECORD = b"\x16"
 _CONNECT_SECONDS = 10.0
 _CHUNK = 65536
 _HOP_BY_HOP = {
@@ -47,20 +58,24 @@ class HttpListener:
         rules_now: Callable[[], list[rules.Rule]],
         healthy: Healthy,
         stickiness: Callable[[str], int],
+        secure: Secure | None = None,
+        actual_port: Callable[[int], int] = lambda port: port,
     ) -> None:
         """Bind `address:port`; `public_port` is the one the listener has on AWS.
 
-        `healthy` gives a target group's addresses, `stickiness` its cookie's seconds or 0.
-        Raises OSError if the port is in use.
+        `healthy` gives a target group's addresses, `stickiness` its cookie's seconds or 0. With
+        `secure`, the listener is HTTPS. `actual_port` gives the port on this machine of another
+        listener of the load balancer. Raises OSError if the port is in use.
         """
         listener = self
-        self.public_port = public_port
+        self.port, self.public_port = port, public_port
+        self.secure, self.actual_port = secure, actual_port
         self.rules_now, self.healthy, self.stickiness = rules_now, healthy, stickiness
 
         class Handler(_AlbHandler):
             alb = listener
 
-        self._server = ThreadingHTTPServer((address, port), Handler)
+        self._server = _Server((address, port), Handler)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
         )
@@ -76,10 +91,38 @@ class HttpListener:
         self._thread.join()
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log faults of the listener, and no failed handshake or lost connection of a client."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
 class _AlbHandler(BaseHTTPRequestHandler):
+    """HTTP/1.1 only: on AWS, HTTP/2 as well, which Chromium and some clients then choose."""
+
     alb: HttpListener
     protocol_version = "HTTP/1.1"
     timeout = _IDLE_SECONDS
+
+    def setup(self) -> None:
+        self._in_clear = False
+        if self.alb.secure:
+            self.request.settimeout(_HANDSHAKE_SECONDS)
+            if self.request.recv(1, socket.MSG_PEEK) == _HANDSHAKE_RECORD:
+                self.request = self.alb.secure().wrap_socket(self.request, server_side=True)
+            else:
+                self._in_clear = True
+        super().setup()
+
+    def finish(self) -> None:
+        super().finish()
+        if isinstance(self.request, ssl.SSLSocket):
+            # The end of the data, and not of the network, is what clients of TLS wait for.
+            with contextlib.suppress(OSError):
+                self.request.settimeout(0.5)
+                self.request.unwrap()
+            self.request.close()
 
     def handle_one_request(self) -> None:
         with contextlib.suppress(ConnectionError):
@@ -89,6 +132,10 @@ class _AlbHandler(BaseHTTPRequestHandler):
         body = self._body()
         if body is None:
             self._page(400, "400 Bad Request")
+            return
+        if self._in_clear:
+            self.close_connection = True
+            self._page(400, "400 The plain HTTP request was sent to HTTPS port")
             return
         url = urlsplit(self.path)
         request = rules.Request(self.command, self.headers.get("Host", ""), url.path, url.query)
@@ -110,7 +157,15 @@ class _AlbHandler(BaseHTTPRequestHandler):
                 )
             case "redirect":
                 config: dict[str, Any] = action["RedirectConfig"]
-                target = rules.location(config, request, protocol="http", port=self.alb.public_port)
+                port = self._visible_port()
+                if port != self.alb.public_port:
+                    config = rules.reachable(config, self.alb.actual_port)
+                target = rules.location(
+                    config,
+                    request,
+                    protocol="https" if self.alb.secure else "http",
+                    port=port,
+                )
                 status = int(str(config["StatusCode"]).removeprefix("HTTP_"))
                 self._answer(status, [("Location", target)], b"")
             case "forward":
@@ -159,6 +214,9 @@ class _AlbHandler(BaseHTTPRequestHandler):
         length = response.headers.get("Content-Length") if self.command == "HEAD" else None
         self._answer(response.status, headers, content, length=length)
 
+    def _visible_port(self) -> int:
+        return rules.visible_port(self.headers.get("Host", ""), self.alb.port, self.alb.public_port)
+
     def _forwarded_headers(self, body: bytes) -> list[tuple[str, str]]:
         own = _HOP_BY_HOP | {
             "content-length",
@@ -172,8 +230,8 @@ class _AlbHandler(BaseHTTPRequestHandler):
         client = self.client_address[0]
         headers += [
             ("X-Forwarded-For", f"{before}, {client}" if before else client),
-            ("X-Forwarded-Proto", "http"),
-            ("X-Forwarded-Port", str(self.alb.public_port)),
+            ("X-Forwarded-Proto", "https" if self.alb.secure else "http"),
+            ("X-Forwarded-Port", str(self._visible_port())),
             ("Connection", "close"),
         ]
         if body or self.command in {"POST", "PUT", "PATCH"}:
@@ -224,16 +282,28 @@ class _AlbHandler(BaseHTTPRequestHandler):
 
 
 class TcpListener:
-    """An NLB listener: relays each connection to a healthy target, or closes it."""
+    """An NLB listener: relays each connection to a healthy target, or closes it.
+
+    With TLS it is the end of the client's; the target gets plain bytes. Without traffic for the
+    idle timeout both ends are reset; on AWS, the next packet is answered by the reset.
+    """
 
     def __init__(
-        self, address: str, port: int, *, targets: Callable[[], list[tuple[str, int]]]
+        self,
+        address: str,
+        port: int,
+        *,
+        targets: Callable[[], list[tuple[str, int]]],
+        secure: Secure | None = None,
+        idle_seconds: float = NLB_IDLE_SECONDS,
     ) -> None:
-        """Bind `address:port`. Raises OSError if it is in use."""
-        self._targets = targets
+        """Bind `address:port`; with `secure`, the listener is TLS. Raises OSError if in use."""
+        self._targets, self._secure, self._idle = targets, secure, idle_seconds
         self._socket = socket.create_server((address, port))
-        self._connections: set[socket.socket] = set()
-        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._socket.setblocking(False)
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
         """Begin to accept."""
@@ -241,46 +311,105 @@ class TcpListener:
 
     def stop(self) -> None:
         """Close the port and every connection."""
-        # Closing alone does not wake the thread that accepts.
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
-        for connection in list(self._connections):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
 
-    def _accept(self) -> None:
+    def _run(self) -> None:
+        # Leaving the runner cancels what is open.
+        with self._socket, asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        accepting = asyncio.create_task(self._accept())
+        await self._stopping.wait()
+        accepting.cancel()
+
+    async def _accept(self) -> None:
+        connections: set[asyncio.Task[None]] = set()
         while True:
             try:
-                client, _ = self._socket.accept()
+                client, _ = await self._loop.sock_accept(self._socket)
             except OSError:
-                return
-            threading.Thread(target=self._relay, args=(client,), daemon=True).start()
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            one = asyncio.create_task(self._connection(client))
+            connections.add(one)
+            one.add_done_callback(connections.discard)
 
-    def _relay(self, client: socket.socket) -> None:
-        with client:
-            targets = self._targets()
-            if not targets:
-                return
+    async def _connection(self, client: socket.socket) -> None:
+        """Serve one connection; what fails about it ends it."""
+        with contextlib.suppress(OSError, ValueError, TimeoutError):
             try:
-                server = socket.create_connection(random.choice(targets), _CONNECT_SECONDS)  # noqa: S311
-            except OSError:
-                return
-            with server:
-                server.settimeout(None)
-                self._connections |= {client, server}
-                back = threading.Thread(target=_pump, args=(server, client), daemon=True)
-                back.start()
-                _pump(client, server)
-                back.join()
-                self._connections -= {client, server}
+                context = self._secure() if self._secure else None
+            except BaseException:
+                client.close()
+                raise
+            reader = asyncio.StreamReader()
+            protocol = asyncio.StreamReaderProtocol(reader)
+            transport, _ = await self._loop.connect_accepted_socket(
+                lambda: protocol,
+                client,
+                ssl=context,
+                ssl_handshake_timeout=_HANDSHAKE_SECONDS if context else None,
+            )
+            writer = asyncio.StreamWriter(transport, protocol, reader, self._loop)
+            try:
+                await self._relay(reader, writer)
+            except asyncio.CancelledError:
+                transport.abort()
+                raise
+            finally:
+                writer.close()
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        targets = self._targets()
+        if not targets:
+            return
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            target_reader, target_writer = await asyncio.open_connection(
+                *random.choice(targets)  # noqa: S311
+            )
+        flow = _Flow(self._loop.time)
+        try:
+            relaying = asyncio.gather(
+                flow.pump(reader, target_writer), flow.pump(target_reader, writer)
+            )
+            while not relaying.done():
+                left = flow.last + self._idle - self._loop.time()
+                if left <= 0:
+                    relaying.cancel()
+                    _reset(writer, target_writer)
+                    return
+                await asyncio.wait([relaying], timeout=left)
+            await relaying
+        finally:
+            target_writer.close()
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    """Copy bytes until `source` ends, then close the write side of `sink`."""
-    with contextlib.suppress(OSError):
-        while data := source.recv(_CHUNK):
-            sink.sendall(data)
-    with contextlib.suppress(OSError):
-        sink.shutdown(socket.SHUT_WR)
+class _Flow:
+    """The two directions of one connection."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self.last = now()
+        """When data passed last."""
+
+    async def pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        """Copy bytes until `source` ends, then close the write side of `sink`."""
+        while data := await source.read(_CHUNK):
+            self.last = self._now()
+            sink.write(data)
+            await sink.drain()
+        if sink.can_write_eof():
+            sink.write_eof()
+        else:
+            # TLS has no half-closed connections: asyncio ends it after what was written.
+            sink.close()
+
+
+def _reset(*writers: asyncio.StreamWriter) -> None:
+    """Close with RST: https://man7.org/linux/man-pages/man7/socket.7.html (SO_LINGER)."""
+    for writer in writers:
+        connection = writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()

@@ -11,7 +11,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 Rule = dict[str, Any]
 COOKIE = "AWSALB"
@@ -95,6 +95,21 @@ def location(config: Mapping[str, str], request: Request, *, protocol: str, port
         f"{filled('Protocol', '#{protocol}').lower()}://{filled('Host', '#{host}')}:"
         f"{filled('Port', '#{port}')}{filled('Path', '/#{path}')}{'?' if query else ''}{query}"
     )
+
+
+def visible_port(host: str, actual: int, public: int) -> int:
+    """Port of the listener as the client of this `Host` header sees it.
+
+    On AWS that is the listener's own, `public`. A person may have to use the `actual` one, because
+    this user may not bind the other; Camunda makes absolute URLs of it.
+    """
+    return actual if host.rpartition(":")[2] == str(actual) else public
+
+
+def reachable(config: Mapping[str, str], actual: Callable[[int], int]) -> dict[str, str]:
+    """Give a redirect whose port is the one on this machine."""
+    port = config.get("Port", "")
+    return {**config, "Port": str(actual(int(port)))} if port.isdigit() else dict(config)
 
 
 def sticky_target(cookies: str, group: str, targets: Sequence[str]) -> str | None:

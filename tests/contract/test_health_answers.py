@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,6 +65,50 @@ def test_a_backup_of_each_partition_is_told(quiet_live: Live) -> None:
     status, _ = quiet_live.raw("POST", "/actuator/backupRuntime", {"backupId": 7})
     assert status == 202
     assert quiet_live.until(lambda: sorted(quiet_live.api.backups().latest) == [1, 2, 3], 20)
+    seen = quiet_live.api.backups()
+    assert sorted(one.partition for one in seen.ranges or ()) == [1, 2, 3]
+    # A range ends with the last backup.
+    assert all(one.end == seen.latest[one.partition] for one in seen.ranges or ())
+
+
+def test_backups_answer_as_their_interface_is_described(quiet_live: Live) -> None:
+    """`backup-management-api.yaml` of camunda/camunda; ids are given without continuous backups."""
+    path = "/actuator/backupRuntime"
+    assert quiet_live.raw("POST", path, {})[0] == 400
+    for number in (21, 22):
+        status, begun = quiet_live.raw("POST", path, {"backupId": number})
+        assert (status, begun["backupId"]) == (202, number)
+        completed = partial(is_complete, quiet_live, f"{path}/{number}")
+        assert quiet_live.until(completed, 20)
+    for taken in (22, 20):
+        status, refused = quiet_live.raw("POST", path, {"backupId": taken})
+        assert status == 409, "one with the same or a higher id already exists"
+        assert str(taken) in refused["message"]
+
+    status, found = quiet_live.raw("GET", f"{path}/22")
+    assert status == 200
+    assert found.keys() == {"backupId", "state", "details"}
+    assert [one["partitionId"] for one in found["details"]] == [1, 2, 3]
+    for one in found["details"]:
+        assert one["state"] == "COMPLETED"
+        assert {"createdAt", "checkpointPosition", "brokerId", "brokerVersion"} <= one.keys()
+    listed = quiet_live.raw("GET", f"{path}/2*")[1]
+    assert [one["backupId"] for one in listed] == [22, 21], "the newest first"
+
+    told = quiet_live.raw("GET", f"{path}/state")[1]
+    assert {one["checkpointId"] for one in told["backupStates"]} == {22}
+    edge = {"checkpointId", "checkpointType", "checkpointPosition", "checkpointTimestamp"}
+    for one in told["ranges"]:
+        assert one.keys() == {"partitionId", "start", "end"}
+        assert one["start"].keys() == one["end"].keys() == edge | {"firstLogPosition"}
+
+    for _ in range(2):
+        assert quiet_live.raw("DELETE", f"{path}/21")[0] == 204
+    assert quiet_live.raw("GET", f"{path}/21")[0] == 404
+
+
+def is_complete(subject: Live, path: str) -> bool:
+    return bool(subject.raw("GET", path)[1].get("state") == "COMPLETED")
 
 
 def test_an_address_without_a_broker_is_unavailable(quiet_live: Live) -> None:

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 import pytest
 from lifecycle.adapters.camunda import http_client
 from lifecycle.adapters.camunda.management import MANAGEMENT_PORT, REST_PORT, HttpManagement
-from lifecycle.camunda.credentials import Credentials
+from lifecycle.camunda.credentials import Credentials, Either, Token
 from lifecycle.camunda.topology import ReadinessState
 from lifecycle.errors import (
     ChangeInProgress,
+    CredentialsRefused,
     CredentialsWithheld,
     InvalidResponse,
+    LifecycleError,
     ManagementOutcomeUnknown,
     ManagementRefused,
     ManagementUnavailable,
@@ -233,6 +235,26 @@ def test_the_newest_backup_counts_from_its_checkpoint_on(serve: Callable[..., Se
     assert client(serve(http(200, none)).address).backups().newest == 0
 
 
+def test_the_ranges_of_backups_are_read_from_the_same_answer(
+    serve: Callable[..., Server],
+) -> None:
+    begun = {"checkpointId": 5, "checkpointType": "SCHEDULED_BACKUP", "firstLogPosition": 1}
+    first, last = (
+        {**begun, "checkpointTimestamp": f"2026-11-28T1{hour}:00:00.123Z"} for hour in (0, 2)
+    )
+    state = {
+        "checkpointStates": [],
+        "backupStates": [],
+        "ranges": [{"partitionId": 2, "start": first, "end": last}],
+    }
+    (found,) = client(serve(http(200, state)).address).backups().ranges or ()
+    assert (found.partition, str(found.start)[:13], str(found.end)[:13]) == (
+        *(2, "2026-11-28 10"),
+        "2026-11-28 12",
+    )
+    assert client(serve(http(404, {})).address).backups().ranges is None
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -344,6 +366,66 @@ def test_wrong_credentials_are_a_refusal(serve: Callable[..., Server]) -> None:
         client(rest.address).topology(Credentials("demo", "very-secret"))
 
     assert "very-secret" not in str(refused.value)
+
+
+ELSEWHERE = http(401, {"title": "Unauthorized"})
+SEEN = http(200, {"brokers": []})
+
+
+def sent(server: Server) -> list[bytes]:
+    """The kinds of logins that a server was sent, in their order."""
+    return [kind for one in server.received for kind in re.findall(rb"Authorization: (\w+)", one)]
+
+
+def test_a_login_that_one_broker_rejects_is_tried_at_the_next(serve: Callable[..., Server]) -> None:
+    """While brokers are replaced, those of before answer 401 to a token."""
+    servers = [serve(ELSEWHERE, port=REST_PORT), serve(SEEN, port=REST_PORT)]
+    api = client(*(one.address for one in servers))
+    assert api.topology(Token("a.b.c")).brokers == ()
+    assert [sent(one) for one in servers] == [[b"Bearer"], [b"Bearer"]]
+    with pytest.raises(CredentialsRefused, match="401"):
+        api.topology_of(servers[0].address, Token("a.b.c"))
+
+
+def test_it_is_refused_if_no_broker_accepts_it_whatever_else_happened(
+    serve: Callable[..., Server],
+) -> None:
+    rejecting = serve(ELSEWHERE, port=REST_PORT)
+    broken = serve(http(503, {}), port=REST_PORT)
+    with pytest.raises(CredentialsRefused, match=f"{rejecting.address} answered HTTP 401"):
+        client(rejecting.address, broken.address, unused()).topology(Token("a.b.c"))
+
+
+def test_a_login_without_a_right_is_refused_at_once(serve: Callable[..., Server]) -> None:
+    servers = [serve(http(403, {}), port=REST_PORT), serve(SEEN, port=REST_PORT)]
+    with pytest.raises(CredentialsRefused, match="403"):
+        client(*(one.address for one in servers)).topology(Token("a.b.c"))
+    assert [len(one.received) for one in servers] == [1, 0]
+
+
+@pytest.mark.parametrize("status", [403, 404, 503])
+def test_the_second_login_is_sent_only_after_a_401(
+    serve: Callable[..., Server], status: int
+) -> None:
+    either = Either(Token("a.b.c"), lambda: Credentials("admin", "password"))
+    before = serve(ELSEWHERE, port=REST_PORT)
+    with pytest.raises(CredentialsRefused):
+        client().topology_of(before.address, either)
+    assert sent(before) == [b"Bearer", b"Basic"]
+    other = serve(http(status, {}), port=REST_PORT)
+    with pytest.raises(LifecycleError):
+        client().topology_of(other.address, either)
+    assert sent(other) == [b"Bearer"]
+    accepting = serve(SEEN, port=REST_PORT)
+    client().topology_of(accepting.address, either)
+    assert sent(accepting) == [b"Bearer"]
+
+
+def test_a_token_does_not_leave_the_vpc_in_clear() -> None:
+    outside = client("192.0.2.1", networks=("10.0.0.0/16",))
+    with pytest.raises(CredentialsWithheld) as withheld:
+        outside.topology(Token("very-secret"))
+    assert "very-secret" not in str(withheld.value)
 
 
 @pytest.mark.parametrize("host", ["192.0.2.9", "169.254.169.254", "metadata.example", "x" * 9000])

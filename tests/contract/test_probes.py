@@ -168,7 +168,7 @@ def test_a_trusted_certificate_lets_credentials_travel(
 
     answer = http_status(
         f"https://{server.address}:{server.port}/",
-        credentials=SECRET,
+        login=SECRET,
         ca_file=trusted,
         timeouts=FAST,
     )
@@ -185,7 +185,7 @@ def test_an_unknown_certificate_gets_nothing(
     server = serve(OK, context, address)
 
     with pytest.raises(CertificateAuthorityUnknown):
-        http_status(f"https://{server.address}:{server.port}/", credentials=SECRET, timeouts=FAST)
+        http_status(f"https://{server.address}:{server.port}/", login=SECRET, timeouts=FAST)
 
     assert server.received == []
 
@@ -199,7 +199,7 @@ def test_a_certificate_of_another_name_gets_nothing(
     with pytest.raises(CertificateRefused, match=r"mismatch|not valid for"):
         http_status(
             f"https://{server.address}:{server.port}/",
-            credentials=SECRET,
+            login=SECRET,
             ca_file=trusted,
             timeouts=FAST,
         )
@@ -209,7 +209,7 @@ def test_a_certificate_of_another_name_gets_nothing(
 
 def test_credentials_do_not_leave_the_vpc_in_clear() -> None:
     with pytest.raises(CredentialsWithheld) as withheld:
-        http_status("http://192.0.2.1/", credentials=SECRET, networks=("10.0.0.0/16",))
+        http_status("http://192.0.2.1/", login=SECRET, networks=("10.0.0.0/16",))
 
     assert "very-secret" not in str(withheld.value)
 
@@ -239,7 +239,7 @@ def test_where_credentials_may_travel(
 
 def test_credentials_do_not_go_to_a_domain_outside_of_the_vpc() -> None:
     with pytest.raises(CredentialsWithheld, match="is not AWS's name of the load balancer"):
-        http_status("https://192.0.2.1/", credentials=SECRET, networks=("10.0.0.0/16",))
+        http_status("https://192.0.2.1/", login=SECRET, networks=("10.0.0.0/16",))
 
 
 def test_a_password_is_in_no_representation() -> None:
@@ -319,12 +319,12 @@ def test_a_path_is_verified_for_the_name_it_is_asked_by(
     resolves |= dict.fromkeys((DOMAIN, BALANCER), server.address)
     paths = NetworkPaths(trusted)
 
-    seen = paths.http(f"https://{DOMAIN}:{server.port}/v2/topology", credentials=SECRET)
+    seen = paths.http(f"https://{DOMAIN}:{server.port}/v2/topology", login=SECRET)
 
     assert (seen.ok, seen.host) == (True, DOMAIN)
     assert 3000 < seen.until - time.time() <= 3600
     with pytest.raises(CertificateRefused, match="Hostname mismatch"):
-        paths.http(f"https://{BALANCER}:{server.port}/v2/topology", credentials=SECRET)
+        paths.http(f"https://{BALANCER}:{server.port}/v2/topology", login=SECRET)
     assert len(server.received) == 1
 
 
@@ -342,7 +342,7 @@ def test_credentials_go_to_the_load_balancer_whatever_owns_the_domain(
     resolves |= {DOMAIN: theirs.address, BALANCER: ours.address}
     try:
         seen = NetworkPaths(trusted).http(
-            f"https://{DOMAIN}:{ours.port}/v2/topology", credentials=SECRET, balancer=BALANCER
+            f"https://{DOMAIN}:{ours.port}/v2/topology", login=SECRET, balancer=BALANCER
         )
     finally:
         theirs.close()
@@ -364,7 +364,7 @@ def test_a_load_balancer_with_a_certificate_of_another_name_gets_nothing(
     resolves[BALANCER] = server.address
     with pytest.raises(CertificateRefused):
         NetworkPaths(trusted).http(
-            f"https://{DOMAIN}:{server.port}/v2/topology", credentials=SECRET, balancer=BALANCER
+            f"https://{DOMAIN}:{server.port}/v2/topology", login=SECRET, balancer=BALANCER
         )
     assert server.received == []
 

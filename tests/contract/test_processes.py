@@ -6,7 +6,8 @@ import itertools
 import os
 import socket
 import threading
-from typing import TYPE_CHECKING, Protocol
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pytest
 import uvicorn
@@ -20,6 +21,10 @@ from lifecycle.errors import (
     ManagementRefused,
     ManagementUnavailable,
 )
+from lifecycle.rehearsal.marker import MESSAGE, VARIABLE, variables
+from lifecycle.rehearsal.marker import PROCESS as MARKER
+from lifecycle.rehearsal.ports import Count, Mark, SearchedProcesses
+from lifecycle.rehearsal.totals import queries
 from lifecycle.verification.ports import Processes
 from lifecycle.verification.process_instances import PROCESS, PROCESS_ID, RESOURCE, partition_of
 
@@ -205,3 +210,78 @@ def test_a_broker_that_is_gone_is_passed_over_and_one_gateway_is_asked_first(
     api.deploy(RESOURCE, CONTENT, ADMIN)
     assert {partition_of(api.create_instance(PROCESS_ID, ADMIN)) for _ in range(3)} == {1, 2, 3}
     assert api.addresses() == tuple(sorted((broker.address, gone)))
+
+
+class Searching(Processes, SearchedProcesses, Protocol):
+    """Both ports of one client."""
+
+
+def searching(subject: Subject) -> Searching:
+    found: Any = subject.api
+    return cast("Searching", found)
+
+
+def states(subject: Subject, keys: list[int]) -> list[str]:
+    marks = searching(subject).marks(keys, VARIABLE, ADMIN)
+    by_key = {one.key: one.state for one in marks}
+    return [by_key[key] for key in keys]
+
+
+def planted(subject: Subject, numbers: int = 1) -> list[int]:
+    api = searching(subject)
+    api.deploy(MARKER.resource, MARKER.content, ADMIN)
+    made = [
+        api.create_instance(MARKER.process_id, ADMIN, variables("r1", one))
+        for one in range(1, numbers + 1)
+    ]
+    found(subject, made)
+    return made
+
+
+def test_a_marker_waits_and_has_its_variable(subject: Subject) -> None:
+    (key,) = planted(subject)
+    assert list(searching(subject).marks([key], VARIABLE, ADMIN)) == [Mark(key, "ACTIVE", '"r1/1"')]
+    assert list(searching(subject).marks([key + 999], VARIABLE, ADMIN)) == []
+
+
+def test_a_message_lets_only_its_own_marker_go_on(subject: Subject) -> None:
+    keys = planted(subject, 3)
+    searching(subject).publish(MESSAGE, "r1/2", ADMIN)
+    searching(subject).publish(MESSAGE, "another", ADMIN)
+    assert states(subject, keys) == ["ACTIVE", "COMPLETED", "ACTIVE"]
+
+
+def test_markers_that_run_are_found_and_cancelled(subject: Subject) -> None:
+    keys = planted(subject, 3)
+    searching(subject).publish(MESSAGE, "r1/1", ADMIN)
+    assert set(searching(subject).active(MARKER.process_id, ADMIN)) == set(keys[1:])
+    for key in (*keys, keys[0] + 999):
+        searching(subject).cancel(key, ADMIN)
+    assert list(searching(subject).active(MARKER.process_id, ADMIN)) == []
+    assert states(subject, keys) == ["COMPLETED", "TERMINATED", "TERMINATED"]
+
+
+def test_each_search_of_a_rehearsal_is_counted(broker: Broker) -> None:
+    planted(broker, 3)
+    now = datetime.fromtimestamp(broker.gateway.now / 1000, UTC)
+    totals = {
+        one.key: searching(broker).count(one.what, one.wanted, ADMIN)
+        for moment in (now,)
+        for one in queries(moment)
+    }
+    assert totals["process definitions, all time"] == Count(1)
+    assert totals["process instances started, the last hour"] == Count(3)
+    assert totals["process instances started, all time"] == Count(3)
+    assert totals["process instances completed, all time"] == Count(0)
+    assert totals["user tasks created, all time"] == Count(0)
+    earlier = {
+        one.key: searching(broker).count(one.what, one.wanted, ADMIN)
+        for one in queries(now - timedelta(hours=2))
+    }
+    assert earlier["process instances started, all time"] == Count(0)
+    later = {
+        one.key: searching(broker).count(one.what, one.wanted, ADMIN)
+        for one in queries(now + timedelta(hours=2))
+    }
+    assert later["process instances started, the last hour"] == Count(0)
+    assert later["process instances started, the last day"] == Count(3)

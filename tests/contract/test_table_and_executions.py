@@ -18,6 +18,7 @@ from lifecycle.errors import AwsRefused, MachineNotDeployed, StartOutcomeUnknown
 from lifecycle.operation.cursor import Cursor
 from lifecycle.operation.model import Acting, Lock, Operation
 from lifecycle.operation.record import LONGEST_WAIT, MOST_WAITS, Stored
+from lifecycle.operation.rehearsal_note import RehearsalNote, note_of
 from lifecycle.operation.scaling_note import ScalingNote
 from lifecycle.times import written
 from moto import mock_aws
@@ -261,7 +262,17 @@ class TestRecords:
         assert table.find(UNNAMED, "plan") is None
 
     def test_executions_of_one_name_have_a_record_on_each_machine(self, table: Any) -> None:
-        machines = ("provision", "scale", "restart", "rotate", "teardown", "plan")
+        machines = (
+            "provision",
+            "scale",
+            "restart",
+            "rotate",
+            "manage",
+            "backup",
+            "restore",
+            "teardown",
+            "plan",
+        )
         for machine in machines:
             one = dataclasses.replace(op("k"), operation_id=UNNAMED, machine=machine)
             table.begin(one, now=NOW)
@@ -387,6 +398,26 @@ class TestLocks:
         found = table.scaling("demo")
         assert (found.stays, found.takes_away) == (frozenset({"t1", "t2", "t3"}), True)
         assert later.after(dataclasses.replace(note, operation_id="demo.scale.b")) == later
+
+    def test_what_a_rehearsal_leaves_is_read_as_it_was_noted(self, table: Any) -> None:
+        assert table.rehearsal("demo") is None
+        ended = {
+            "result": "SUCCEEDED",
+            "rehearsal": {"result": "WARN", "recoverySeconds": 720, "copied": {"bytes": 9}},
+        }
+        note = note_of(ended, "demo.rehearse.a", NOW)
+        assert note is not None
+        table.note_rehearsal("demo", note)
+        assert table.rehearsal("demo") == note
+        assert table.rehearsal("other") is None
+        later = RehearsalNote("demo.rehearse.b", NOW + timedelta(days=1), "FAIL", "markers")
+        table.note_rehearsal("demo", later.after(note))
+        found = table.rehearsal("demo")
+        assert (found.result, found.failure, found.measured) == ("FAIL", "markers", note.measured)
+        # A teardown leaves it: how long a restore takes is wanted most afterwards.
+        table.forget("demo")
+        assert table.rehearsal("demo") == found
+        assert note.after(found) is None, "one that is older replaces nothing"
 
 
 class TestUncertainty:

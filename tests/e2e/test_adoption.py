@@ -48,7 +48,11 @@ def deployed(cloud: Scaling, name: str, verb: str = "CREATE") -> dict[str, str]:
 
 
 def parameters(**values: Any) -> list[dict[str, str]]:
-    return [{"ParameterKey": key, "ParameterValue": str(value)} for key, value in values.items()]
+    return [
+        # As a template writes a truth value.
+        {"ParameterKey": key, "ParameterValue": str(value).lower() if value is True else str(value)}
+        for key, value in values.items()
+    ]
 
 
 def artifact_bucket(cloud: Scaling) -> str:

@@ -34,6 +34,8 @@ OPERATE = [
     "PUT/clusters/*/brokers",
     "PUT/clusters/*/partitions",
     "POST/clusters/*/restart",
+    "DELETE/clusters/*/management-access",
+    "POST/clusters/*/backups",
     "PUT/clusters/*/freeze",
     "POST/operations/*.scale.*/cancel",
     "POST/operations/*.scale.*/resume",
@@ -43,6 +45,8 @@ OPERATE = [
 ADMINISTER = [
     *OPERATE,
     "PUT/clusters/*",
+    "POST/clusters/*/restores",
+    "POST/clusters/*/rehearsals",
     "POST/clusters/*/rotation",
     "DELETE/clusters/*",
     "POST/operations/*",
@@ -427,7 +431,7 @@ def test_nobody_else_writes_or_deletes_what_is_applied_and_reported(
 
 
 def test_a_cluster_is_made_and_removed(deployed: Deployed) -> None:
-    trial = {"parameters": {"Trial": "true", "Connectors": 0}}
+    trial = {"parameters": {"Trial": "true", "Connectors": 0, "AcceptPlaintext": True}}
     assert deployed.root.ask("PUT", "/clusters/brief", trial, key="make").status == 202
     made = deployed.ended("brief.provision.make", 120)
     assert made["status"] == "SUCCEEDED", made

@@ -65,10 +65,10 @@ def test_backups_that_no_longer_happen_are_found_by_their_age(cluster: Cluster) 
     s3, bucket = cluster.client("s3"), cluster.outputs["BackupBucketName"]
     found = {
         one["Key"]: json.loads(s3.get_object(Bucket=bucket, Key=one["Key"])["Body"].read())
-        for one in s3.list_objects_v2(Bucket=bucket, Prefix="backups/")["Contents"]
+        for one in s3.list_objects_v2(Bucket=bucket, Prefix="manifests/")["Contents"]
         if one["Key"].endswith("manifest.json")
     }
-    assert {one["partitionId"] for one in found.values()} == {1, 2, 3}
+    assert {one["id"]["partitionId"] for one in found.values()} == {1, 2, 3}
     old = datetime.fromtimestamp(time.time() - 5 * 3600, UTC).isoformat()
     try:
         for key, manifest in found.items():
@@ -77,7 +77,8 @@ def test_backups_that_no_longer_happen_are_found_by_their_age(cluster: Cluster) 
         report = cluster.found_within_two("BACKUP_OLD")
         assert report["verdict"] == "DEGRADED"
         assert "partition 1 (5 hours old)" in report["text"]
-        assert codes(report) == {"BACKUP_OLD"}
+        # An Aurora that is older than an hour and younger than the backups has no time in common.
+        assert {"BACKUP_OLD"} <= codes(report) <= {"BACKUP_OLD", "RESTORE_WINDOW_SHORT"}
     finally:
         for key, manifest in found.items():
             s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(manifest).encode())

@@ -258,7 +258,7 @@ def test_the_database_changes_as_planned_forwards_only_and_to_a_major_version_by
 
 
 def test_an_expired_plan_of_a_new_cluster_leaves_nothing(plans: Plans) -> None:
-    plan = plans.plan("fresh")
+    plan = plans.plan("fresh", AcceptPlaintext=True)
     stack = f"{CONTROL_STACK}-fresh"
     assert plan["kind"] == "create"
     assert stack in plans.stacks()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 import urllib.request
 import uuid
@@ -37,6 +39,7 @@ def cloud(instance: Instance) -> Cloud:
             "2",
         ),
         ({"clusterName": "other", "parameters": {"Borkers": 3}}, "parameters.Borkers", "3"),
+        ({"clusterName": "other", "parameters": {}}, "parameters.AcceptPlaintext", "nothing"),
     ],
 )
 def test_a_wrong_input_is_refused_before_anything_changes(
@@ -128,7 +131,7 @@ def test_a_broker_that_dies_while_starting_is_replaced(cloud: Cloud) -> None:
     workspace = "ws-0123abcd-45ef-67ab-89cd-0123456789ab"
     # Each broker has a collector of metrics beside it.
     measured = f"arn:aws:aps:{REGION}:{ACCOUNT_ID}:workspace/{workspace}"
-    parameters = {"Connectors": 0, "PrometheusWorkspaceArn": measured}
+    parameters = {"Connectors": 0, "PrometheusWorkspaceArn": measured, "AcceptPlaintext": True}
     execution = cloud.start({"clusterName": "second", "parameters": parameters})
     ecs = cloud.client("ecs")
     cluster = f"{CONTROL_STACK}-second"
@@ -208,7 +211,9 @@ def test_a_new_image_is_moved_to_one_broker_at_a_time(cloud: Cloud) -> None:
         return bool(ended["status"] != "RUNNING")
 
     assert eventually(over, 240)
-    assert cloud.ended(execution)["status"] == "SUCCEEDED"
+    ended = cloud.ended(execution)
+    assert ended["status"] == "SUCCEEDED"
+    assert json.loads(ended["output"])["backup"]["state"] == "COMPLETED"
     assert gone == [2, 1, 0]
     assert fewest >= 2
     assert cloud.healthy()
@@ -291,8 +296,9 @@ def test_no_secret_is_in_what_an_operation_leaves_behind(cloud: Cloud) -> None:
     values = set()
     for found in secrets.list_secrets()["SecretList"]:
         text = secrets.get_secret_value(SecretId=found["ARN"])["SecretString"]
-        # The webhook of the chat is a URL and nothing else.
-        values.add(json.loads(text)["password"] if text.startswith("{") else text)
+        # The webhook of the chat is a URL and nothing else; a client has no password.
+        content = json.loads(text) if text.startswith("{") else {"password": text}
+        values |= {content[name] for name in ("password", "clientSecret") if name in content}
     assert values
     ended = cloud.ended(cloud.start(REQUEST))
     history = cloud.client("stepfunctions").get_execution_history(
@@ -392,6 +398,21 @@ def test_settings_reach_the_tasks_and_what_is_not_named_later_stays(cloud: Cloud
     assert cloud.healthy()
 
 
+def described(cloud: Cloud) -> dict[str, Any]:
+    """The cluster `demo` as the API describes it."""
+    config = cloud.instance.config
+    api = json.loads(config.endpoints_file.read_text())["api"]
+    shown = subprocess.run(
+        [sys.executable, "-m", "camunda_ecs", "show", "--cluster", "demo", "-o", "json"],
+        env={**config.client_environment(), "CAMUNDA_ECS_API_URL": api},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert shown.returncode == 0, shown.stderr
+    return dict(json.loads(shown.stdout))
+
+
 def test_what_changes_in_place_replaces_no_broker_and_what_does_replaces_them_in_turn(
     cloud: Cloud,
 ) -> None:
@@ -430,7 +451,9 @@ def test_what_changes_in_place_replaces_no_broker_and_what_does_replaces_them_in
     assert "by" not in {tag["key"] for tag in service("orchestration-cluster")["tags"]}
     assert brokers() == before
 
-    provision(ManagementListener=True, EnableExecuteCommand=True, Connectors=1)
+    ended = provision(ManagementListener=True, EnableExecuteCommand=True, Connectors=1)
+    assert ended["access"]["urls"]["operate"].endswith("/operate")
+    assert "tasks were not read" in ended["access"]["ways"][1]["unknown"]
     after = brokers()
     assert len(after) == 3
     assert not after & before
@@ -439,6 +462,10 @@ def test_what_changes_in_place_replaces_no_broker_and_what_does_replaces_them_in
     tasks = ecs.describe_tasks(cluster=cluster, tasks=sorted(after))["tasks"]
     assert all(task["enableExecuteCommand"] for task in tasks)
     assert len(found["deployments"]) == 1
+    # The API's function reads the tasks, with its own rights; no agent runs on this machine.
+    shown = described(cloud)
+    assert shown["unreachable"] == []
+    assert "ExecuteCommandAgent" in shown["access"]["ways"][1]["missing"]
 
     provision(ManagementListener=False)
     found = service("orchestration-cluster")

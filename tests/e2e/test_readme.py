@@ -1,7 +1,8 @@
-"""README.md and docs/tour.md word for word, as a new user follows them, on a clean clone.
+"""README.md, docs/tour.md and docs/first-hour.md word for word, as a new user follows them.
 
-Every command is executed, in the order of the document: README's on an instance of `make up`,
-the tour's, and those that README has in common with it, in an account that is empty at first.
+Every command is executed on a clean clone, in the order of the document: README's on an instance of
+`make up`, the tour's, and those that others have in common with it, in an account that is empty at
+first. Those of the first hour are executed in the cluster of the tour.
 What is not executed is listed here with its reason; a list that no longer fits fails.
 """
 
@@ -35,6 +36,7 @@ pytestmark = pytest.mark.e2e
 BLOCK = block("readme")
 README = blocks(REPOSITORY / "README.md")
 TOUR = blocks(REPOSITORY / "docs" / "tour.md")
+FIRST_HOUR = blocks(REPOSITORY / "docs" / "first-hour.md")
 # Calls of the API with curl, of the cluster that README scales.
 CALLS = [one for one in blocks(REPOSITORY / "docs" / "api.md") if one.heading == "The REST API"]
 ON_AWS = "Deploy it to AWS"
@@ -58,6 +60,24 @@ REFUSED = {
     # For an account, as long as the tools are pointed to this machine, it begins nothing.
     "make acceptance STACK=camunda-lifecycle-try REGION=eu-central-1": (2, "Nothing was created."),
 }
+# Of the first hour: commands that have no stand-in on this machine, with the reason.
+NOT_HERE = {
+    "camunda-ecs open --forward web --cluster try-out": "Systems Manager; the command itself is "
+    "executed in tests/integration/test_port_forwarding.py",
+    "camunda-ecs open --forward grpc --cluster try-out": "the same",
+    "export CAMUNDA_REST_ADDRESS=https://camunda.example.com/v2": "the cluster has no certificate",
+    "export CAMUNDA_GRPC_ADDRESS=grpcs://grpc.camunda.example.com:26500": "the same",
+    "export CAMUNDA_GRPC_ADDRESS="
+    f"grpcs://camunda-grpc-{ANYTHING}.elb.eu-central-1.amazonaws.com:26500": "the same",
+    "export CAMUNDA_AUTHORITY=camunda.example.com": "the same",
+    "call --resolve camunda.example.com:8443:127.0.0.1 "
+    "https://camunda.example.com:8443/v2/topology": "the same",
+}
+# Executed with an identity provider in tests/integration/test_identity_provider.py.
+WITH_OIDC = "8. With OpenID Connect"
+DEPLOYS = "1. Deploy and provision"
+REACHED = "7. Look at it"  # the step of the tour after which the cluster can be used
+SNIPPETS = {"java", "js"}  # no test has their clients
 # What a person types, by the command that prompts for it.
 TYPED: dict[str, str] = {
     ".venv/bin/sam deploy --parameter-overrides NatGateways=1 "
@@ -91,6 +111,27 @@ def test_readme_on_aws_is_the_tour_in_short() -> None:
     assert [command for command in short if command not in {*tour, *REFUSED}] == []
     in_common = [command for command in short if command in tour]
     assert in_common == sorted(in_common, key=tour.index)
+
+
+def test_the_first_hour_begins_as_the_tour_does() -> None:
+    tour = [one_line(command) for use in uses(TOUR) for command in use.commands]
+    begins = [
+        one_line(command)
+        for use in uses(FIRST_HOUR)
+        if use.block.heading == DEPLOYS
+        for command in use.commands
+    ]
+    assert begins == sorted(begins, key=tour.index)
+
+
+def test_everything_of_the_first_hour_is_executed_or_listed() -> None:
+    rest = [one for one in others(FIRST_HOUR) if one.language not in SNIPPETS]
+    assert [one.language for one in rest] == ["python"]
+    program = (REPOSITORY / "docs" / "first-hour" / "worker_rest.py").read_text()
+    assert program.endswith(f"\n\n{rest[0].text}"), "the page shows another program"
+    written = {one_line(command) for use in uses(FIRST_HOUR) for command in use.commands}
+    assert {*NOT_HERE} <= written
+    assert WITH_OIDC in {one.heading for one in FIRST_HOUR}
 
 
 @pytest.mark.parametrize("command", ELSEWHERE)
@@ -256,6 +297,31 @@ def person(account: Instance) -> dict[str, str]:
     }
 
 
+def first_hour(terminal: Terminal, account: Instance, found: Mapping[str, str]) -> None:
+    """Follow the first hour in the cluster of the tour, from the login on."""
+    placeholders = {
+        f"http://{ANYTHING}/v2": f"{found['alb']}/v2",
+        f"grpc://{ANYTHING}:26500": f"grpc://{found['grpc']}",
+    }
+    for use in uses(FIRST_HOUR):
+        if use.block.heading not in {DEPLOYS, WITH_OIDC}:
+            here = tuple(one for one in use.commands if one_line(one) not in NOT_HERE)
+            follow(terminal, Use(use.block, here, use.shown), placeholders)
+    reads_the_password(terminal, account)
+
+
+def reads_the_password(terminal: Terminal, account: Instance) -> None:
+    """The commands that are shown for the password print it, in the shell of the reader."""
+    shown = terminal.run("camunda-ecs open --no-browser --cluster try-out -o json").output
+    login = json.loads(shown)["access"]["login"]
+    secrets = account.client("secretsmanager")
+    secret = json.loads(secrets.get_secret_value(SecretId=login["secretArn"])["SecretString"])
+    assert login["user"] == secret["username"]
+    assert json.loads(terminal.run(login["secretCommand"]).output) == secret
+    assert terminal.run(login["passwordCommand"]).output == f"{secret['password']}\n"
+    assert secret["password"] not in shown
+
+
 def test_tour(home: Home, account: Instance) -> None:
     terminal = home.terminal("tour", home.clone, **person(account))
     placeholders: dict[str, str] = {}
@@ -269,6 +335,8 @@ def test_tour(home: Home, account: Instance) -> None:
             found = json.loads(account.config.endpoints_file.read_text())
             if found["api"]:
                 placeholders[f"https://{ANYTHING}/v1"] = found["api"]
+            if use.block.heading == REACHED:
+                first_hour(terminal, account, found)
         for use in uses(README):
             for command in use.commands if use.block.heading == ON_AWS else ():
                 if one_line(command) in REFUSED:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
+from lifecycle.cluster.management_access import OPEN_UNTIL, PORT
 
 from local.component import Instance
 from local.config import CONTROL_STACK, REPOSITORY, LocalConfig
@@ -51,6 +52,16 @@ STORY: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("scale", {"clusterName": "demo", "count": 4}, ""),
     ("scale", {"clusterName": "demo", "count": 3}, ""),
     ("rotate", {"clusterName": "demo"}, ""),
+    ("manage", {"clusterName": "demo", "action": "open-management"}, ""),
+    ("manage", {"clusterName": "demo", "action": "close-management"}, ""),
+    ("manage", {"clusterName": "demo", "action": "open-management"}, ""),
+    ("manage", {"clusterName": "demo", "action": "open-management", "minutes": 30}, ""),
+    ("backup", {"clusterName": "demo", "action": "take"}, ""),
+    (
+        "backup",
+        {"clusterName": "demo", "action": "delete", "backup": 1, "confirm": "demo"},
+        "BackupRefused",
+    ),
     ("teardown", {"clusterName": "demo", "dryRun": True}, ""),
 )
 SHORTEST_SECRET = 12
@@ -77,16 +88,40 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("DiscardPlan", "states:DescribeExecution"): "only where an operation holds the cluster",
     ("ExecuteChangeSet", "cloudformation:SetStackPolicy"): "only for a plan that replaces",
     ("FollowStack", "cloudformation:DescribeStackEvents"): "only while CloudFormation works",
+    **{
+        ("DeleteBackups", action): "only of an older backup: test_backups"
+        for action in (
+            "dynamodb:UpdateItem",
+            "rds:DeleteDBClusterSnapshot",
+            "states:DescribeExecution",
+        )
+    },
+    **{
+        ("ValidateBackup", action): "only to delete former data: test_restore"
+        for action in (
+            "cloudwatch:GetMetricStatistics",
+            "dynamodb:Query",
+            "rds:DescribeDBClusters",
+            "rds:DescribeDBClusterSnapshots",
+            "tag:GetResources",
+        )
+    },
     ("FollowStack", "cloudformation:SetStackPolicy"): "only for a plan that replaces",
     ("FollowStart", "ecs:DescribeTasks"): "only after a task stopped",
     (
         "FollowStart",
         "ecs:TagResource",
     ): "CreateService with tags needs it on AWS",
-    ("PreflightCluster", "lambda:InvokeFunction"): "only before a step to another minor version",
-    ("PreflightCluster", "rds:DescribeDBClusterSnapshots"): "only before such a step",
+    ("PlanTeardown", "kms:DescribeKey"): "only for a snapshot of the cluster: test_teardown",
+    ("PreflightCluster", "lambda:InvokeFunction"): "plans of running brokers, minor steps",
+    (
+        "PreflightCluster",
+        "rds:DescribeDBClusterSnapshots",
+    ): "only before a step to another minor version",
     ("PreflightCluster", "secretsmanager:DescribeSecret"): "only for a secret that is named",
     ("PreflightCluster", "ssm:ListTagsForResource"): "only for a parameter that is named",
+    ("ServeApi", "ecs:DescribeTasks"): "only with EnableExecuteCommand: test_provisioning",
+    ("ServeApi", "ecs:ListTasks"): "only with EnableExecuteCommand: test_provisioning",
     ("SendMessage", "states:DescribeExecution"): "only for an operation that runs for long",
     ("SendMessage", "states:ListExecutions"): "every five minutes",
     ("RollServices", "ecs:TagResource"): "only where tags and tasks change: test_provisioning",
@@ -110,6 +145,17 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("JudgeHealth", "dynamodb:UpdateItem"): "only when the verdict changes",
     ("JudgeHealth", "events:PutEvents"): "only when the verdict changes",
     ("ObserveHealth", "acm:DescribeCertificate"): "only with a certificate",
+    ("ObserveHealth", "elasticloadbalancing:DescribeTags"): "only while a way in is open",
+    **{
+        ("PreflightCluster", action): "only before ManagementListener=true: test_manage"
+        for action in (
+            "ec2:DescribeSecurityGroupRules",
+            "elasticloadbalancing:DescribeListeners",
+            "elasticloadbalancing:DescribeTags",
+            "elasticloadbalancing:DescribeTargetGroups",
+            "elasticloadbalancing:DescribeTargetHealth",
+        )
+    },
     ("PlanScale", "ec2:DescribeSecurityGroupRules"): "only for an adopted cluster",
     ("PlanScale", "ecs:DescribeTaskDefinition"): "only for an adopted cluster",
     ("PlanStack", "cloudformation:DescribeChangeSet"): "only for a change set that is there",
@@ -118,6 +164,10 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("PreflightCluster", "acm:DescribeCertificate"): "only with a certificate",
     ("PreflightCluster", "kms:DescribeKey"): "only with a key of one's own",
     ("PreflightCluster", "kms:GetKeyPolicy"): "only with a key of one's own",
+    ("PreflightCluster", "ec2:DescribeManagedPrefixLists"): "only for a list that is named",
+    ("PreflightCluster", "ec2:DescribeSecurityGroups"): "only for a group that is named",
+    ("PreflightCluster", "route53:GetHostedZone"): "only with a hosted zone: test_front_door",
+    ("PreflightCluster", "route53:ListResourceRecordSets"): "only with a zone: test_front_door",
     ("PreflightCluster", "cloudformation:DescribeChangeSet"): "only for a reviewed plan",
     ("PreflightCluster", "ecs:DescribeServices"): "only for a living cluster that grows",
     ("ServeApi", "s3:ListBucket"): "S3 asks for it only when an object is missing",
@@ -142,30 +192,43 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
 
 # Functions that the run does not invoke; each is invoked under its own rights by another run.
 NEVER_RAN: Mapping[str, str] = {
+    "CopyBackups": "only to restore from another cluster: test_restore_from",
+    "DeleteFormerData": "only of a cluster that was restored: statemachines/test_former_data.py",
     "DeleteStack": "only for a removal: test_teardown",
     "DiscardPlan": "only when a plan expires: test_plans",
     "EmptyBuckets": "only for the removal of a trial: test_teardown",
     "FailPlan": "only for a plan that fails: test_plans",
     "HandleRetirement": "only before AWS retires tasks: test_work_goes_on",
     "ListClusters": "only to check all clusters: test_health",
+    "RehearseCluster": "only for a rehearsal: test_rehearse",
+    "ValidateRehearsal": "only for a rehearsal: test_rehearse",
     "PublishConsole": "only with Console=cognito: test_publish_console",
+    "RestoreBrokers": "only for a restore: test_restore",
+    "RestoreDatabase": "only for a restore: test_restore",
     "RollBackStack": "only for a stack in UPDATE_FAILED: test_bad_moments",
+    "SeedLogin": "only with CognitoUserPool=create: tests/unit/test_user_pool.py",
     "ServeApi": "only for requests to the API: test_api",
     "StopCluster": "only for a removal: test_teardown",
     "StopServices": "only for a start that fails: test_provisioning",
     "ValidateRestart": "only for a restart: test_api",
+    "ValidateRestore": "only for a restore: test_restore",
 }
 # State machines that the run does not start.
 NEVER_STARTED: Mapping[str, str] = {
     "CheckAllHealth": "starts CheckHealth for each cluster: test_health",
+    "Rehearse": "restores a backup into a trial: test_rehearse",
     "Restart": "restarts brokers: test_work_goes_on",
+    "Restore": "restores data: test_restore",
 }
+SCHEDULES = frozenset(
+    {"HealthScheduleRole", "MaintenanceSchedulerRole", "PlanSchedulerRole", "WaySchedulerRole"}
+)
 NOT_SEEN_OF_SCHEDULES: Mapping[tuple[str, str], str] = {
     ("MaintenanceSchedulerRole", "lambda:InvokeFunction"): "only before Fargate retires a task",
     ("PlanSchedulerRole", "lambda:InvokeFunction"): "only once a plan has expired",
     **{
         (role, "sqs:SendMessage"): "the emulator's Scheduler delivers, or drops what is refused"
-        for role in ("HealthScheduleRole", "MaintenanceSchedulerRole", "PlanSchedulerRole")
+        for role in SCHEDULES
     },
 }
 # What CloudFormation only reads: here it reads its own state.
@@ -215,6 +278,36 @@ NOT_SEEN_OF_DEPLOYMENT: Mapping[str, set[str]] = {
         "sns:TagResource",
         "sns:Unsubscribe",
         "sns:UntagResource",
+    },
+    "only with CognitoUserPool=create: tests/unit/rights": {
+        "cognito-idp:AdminCreateUser",
+        "cognito-idp:AdminDeleteUser",
+        "cognito-idp:AdminGetUser",
+        "cognito-idp:CreateResourceServer",
+        "cognito-idp:CreateUserPool",
+        "cognito-idp:CreateUserPoolClient",
+        "cognito-idp:CreateUserPoolDomain",
+        "cognito-idp:DeleteResourceServer",
+        "cognito-idp:DeleteUserPool",
+        "cognito-idp:DeleteUserPoolClient",
+        "cognito-idp:DeleteUserPoolDomain",
+        "cognito-idp:SetUserPoolMfaConfig",
+        "cognito-idp:TagResource",
+        "cognito-idp:UntagResource",
+        "cognito-idp:UpdateResourceServer",
+        "cognito-idp:UpdateUserPool",
+        "cognito-idp:UpdateUserPoolClient",
+        "cognito-idp:UpdateUserPoolDomain",
+    },
+    "only for a database that is restored: test_restore": {
+        "rds:RestoreDBClusterFromSnapshot",
+    },
+    "only with a hosted zone: test_front_door": {
+        "acm:AddTagsToCertificate",
+        "acm:DeleteCertificate",
+        "acm:RemoveTagsFromCertificate",
+        "acm:RequestCertificate",
+        "acm:UpdateCertificateOptions",
     },
     "only when what it is for changes in place, which the run does not": {
         "cloudwatch:PutDashboard",
@@ -378,6 +471,41 @@ class Run:
             ScheduleExpression=f"at({at:%Y-%m-%dT%H:%M:%S})",
         )
 
+    def let_the_way_in_end(self) -> None:
+        """Let the end of what is open be now, and its schedules be due."""
+        now = datetime.now(UTC)
+        tag = [{"Key": OPEN_UNTIL, "Value": f"{now:%Y-%m-%dT%H:%M:%SZ}"}]
+        balancers = self.pages("elbv2", "describe_load_balancers", "LoadBalancers")
+        listeners = [
+            one["ListenerArn"]
+            for balancer in balancers
+            for one in self.pages(
+                "elbv2",
+                "describe_listeners",
+                "Listeners",
+                LoadBalancerArn=balancer["LoadBalancerArn"],
+            )
+            if one["Port"] == PORT
+        ]
+        rules = self.client("ec2").describe_security_group_rules(
+            Filters=[{"Name": "tag-key", "Values": [OPEN_UNTIL]}]
+        )["SecurityGroupRules"]
+        self.client("elbv2").add_tags(ResourceArns=listeners, Tags=tag)
+        self.client("ec2").create_tags(
+            Resources=[one["SecurityGroupRuleId"] for one in rules], Tags=tag
+        )
+        api = self.client("scheduler")
+        at = now + timedelta(seconds=1)
+        for one in api.list_schedules(NamePrefix="ways-")["Schedules"]:
+            named = {"Name": one["Name"], "GroupName": one["GroupName"]}
+            schedule = api.get_schedule(**named)
+            kept = ("FlexibleTimeWindow", "Target", "ActionAfterCompletion")
+            api.update_schedule(
+                **named,
+                **{name: schedule[name] for name in kept},
+                ScheduleExpression=f"at({at:%Y-%m-%dT%H:%M:%S})",
+            )
+
 
 def _until(condition: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + SECONDS
@@ -437,6 +565,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         for machine, request, error in STORY:
             ended = it.ended(it.start(machine, request))
             assert ended.get("error", "") == error, ended
+        it.let_the_way_in_end()
+        closed = "elasticloadbalancing:DeregisterTargets"
+        _until(lambda: it.used("CloseWays", closed), "the way in to be closed at its end")
         aborted = it.start("provision", REQUEST)
         _until(it.is_locked, "the operation to begin")
         it.client("stepfunctions").stop_execution(executionArn=aborted)
@@ -469,7 +600,6 @@ def _roles_of(kind: str) -> set[str]:
 
 FUNCTION = "AWS::Serverless::Function"
 MACHINE = "AWS::Serverless::StateMachine"
-SCHEDULES = {"HealthScheduleRole", "MaintenanceSchedulerRole", "PlanSchedulerRole"}
 DEPLOYMENT = "ClusterDeploymentRole"
 
 
@@ -496,10 +626,12 @@ def test_nobody_was_denied_anything(run: Run) -> None:
     ("machine", "never"),
     [
         # A start that failed, and an update that stopped half-way.
-        ("provision", {"StopServices", "RollBackStack"}),
+        ("provision", {"StopServices", "RollBackStack", "SeedLogin"}),
         ("plan", {"FailPlan"}),
         ("scale", set[str]()),
         ("rotate", set[str]()),
+        ("manage", set[str]()),
+        ("backup", {"DeleteFormerData"}),
         ("check_health", set[str]()),
     ],
 )
@@ -601,6 +733,9 @@ def _secrets(run: Run) -> dict[str, str]:
         if text.startswith("https://"):
             continue  # a webhook's URL is not JSON
         content = json.loads(text)
+        if "clientSecret" in content:
+            found[content["clientSecret"]] = f"client secret of {name}"
+            continue
         pair = f"{content['username']}:{content['password']}".encode()
         found[base64.b64encode(pair).decode()] = f"basic authorization of {name}"
         for form in {content["password"], quote(content["password"], safe="")}:

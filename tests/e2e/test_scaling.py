@@ -100,6 +100,9 @@ def test_a_plan_tells_and_the_scale_does_it(cloud: Scaling) -> None:
     done = cloud.scale(planned["apply"]["count"])
     assert done["verification"]["result"] == "PASS", done
     assert done["verification"]["change"]["operations"] == len(planned["operations"])
+    # The brokers really have it; whether it was there or was taken is a matter of the schedule.
+    assert done["backup"]["status"] in {"FRESH", "TAKEN"}, done
+    assert (done["backup"]["state"], done["backup"]["partitions"]) == ("COMPLETED", 3)
     cloud.settled(4)
     service = cloud.service()
     assert service["deploymentConfiguration"]["minimumHealthyPercent"] == 75

@@ -44,6 +44,26 @@ class Clusters(Cloud):
     def outcome(self, machine: str, request: dict[str, Any]) -> dict[str, Any]:
         return self.ended(self.begin(machine, request), 240)
 
+    def ask(self, resource: str) -> Any:
+        """Answer of the API's function to a request that reads."""
+        resources = self.client("cloudformation").describe_stack_resource(
+            StackName=CONTROL_STACK, LogicalResourceId="ServeApi"
+        )
+        event = {
+            "httpMethod": "GET",
+            "resource": resource,
+            "pathParameters": None,
+            "requestContext": {"requestId": "r-1", "identity": {}},
+        }
+        answer = self.client("lambda").invoke(
+            FunctionName=resources["StackResourceDetail"]["PhysicalResourceId"],
+            Qualifier="live",
+            Payload=json.dumps(event).encode(),
+        )
+        response = json.loads(answer["Payload"].read())
+        assert response.get("statusCode") == 200, response
+        return json.loads(response["body"])
+
     def tasks(self, cluster: str) -> list[str]:
         """ARNs of the tasks that run for a cluster; the instance may hold others."""
         found = json.loads(self.instance.config.tasks_file.read_text())
@@ -142,7 +162,8 @@ def test_of_two_starts_one_removes_it_and_the_other_is_told(clusters: Clusters) 
     systems = clusters.client("efs").describe_file_systems()["FileSystems"]
     assert before["FileSystemId"] in {one["FileSystemId"] for one in systems}
     output = json.loads(ended[1]["output"])
-    (snapshot,) = output["snapshots"]
+    # The last is the final one; those before it are of backups.
+    *_, snapshot = output["snapshots"]
     found = clusters.client("rds").describe_db_cluster_snapshots(
         DBClusterSnapshotIdentifier=snapshot
     )["DBClusterSnapshots"]
@@ -164,6 +185,18 @@ def test_of_two_starts_one_removes_it_and_the_other_is_told(clusters: Clusters) 
     assert [event["detail-type"].rpartition(" ")[2] for event in events] == ["Started", "Ended"]
     assert {event["detail"]["operationId"] for event in events} == {ended[1]["name"]}
     assert events[1]["detail"]["result"] == "SUCCEEDED"
+
+
+def test_what_is_left_is_found_by_its_tags(clusters: Clusters) -> None:
+    clusters.given_gone()
+    kept = set(clusters.buckets("demo"))
+    left = clusters.ask("/kept")["kept"]
+    (line,) = [one for one in left if one["cluster"] == "demo"]
+    kinds = {one["kind"] for one in line["things"]}
+    assert {"bucket with the brokers' backups", "file system with the brokers' data"} <= kinds
+    assert "key" in kinds
+    assert kept <= {one["id"] for one in line["things"]}
+    assert line["snapshots"], "the final one has the tags of its database"
 
 
 def test_where_there_is_nothing_the_same_input_succeeds(clusters: Clusters) -> None:
@@ -227,7 +260,9 @@ def test_a_trial_leaves_nothing_at_all(clusters: Clusters) -> None:
         "secrets": names(clusters),
         "groups": groups(clusters),
     }
-    ended = clusters.outcome("provision", {"clusterName": "try", "parameters": {"Trial": True}})
+    ended = clusters.outcome(
+        "provision", {"clusterName": "try", "parameters": {"Trial": True, "AcceptPlaintext": True}}
+    )
     assert ended["status"] == "SUCCEEDED", ended
     stack = clusters.client("cloudformation").describe_stacks(StackName=f"{CONTROL_STACK}-try")[
         "Stacks"

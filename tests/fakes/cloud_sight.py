@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 
 def _running(count: int) -> dict[str, Any]:
@@ -30,7 +32,10 @@ def _healthy(count: int) -> list[dict[str, Any]]:
 
 @dataclass
 class FakeSight:
-    """A cluster of three brokers and one connectors task, all well; ``errors`` by method name."""
+    """A cluster of three brokers and one connectors task, all well; ``errors`` by method name.
+
+    Aurora can be restored to ``restorable``; where that is None, to five minutes before ``now``.
+    """
 
     brokers: dict[str, Any] = field(default_factory=lambda: _running(3))
     connectors: dict[str, Any] = field(default_factory=lambda: _running(1))
@@ -41,10 +46,23 @@ class FakeSight:
     groups: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     status: str = "available"
     restorable: str | None = None
+    earliest: str | None = "2025-11-01T00:00:00+00:00"
+    created: str | None = "2025-01-01T00:00:00+00:00"
+    days: int | None = 35
+    now: datetime | None = None
     zones: dict[str, str] = field(default_factory=lambda: {"a": "available", "b": "available"})
     lost: dict[str, str] = field(default_factory=dict)
     made: dict[str, str] = field(default_factory=dict)
     ends: str = "2027-01-01T00:00:00+00:00"
+    access: dict[str, Any] = field(
+        default_factory=lambda: {
+            "opened": False,
+            "until": None,
+            "sources": [],
+            "permanent": False,
+        }
+    )
+    former_databases: list[dict[str, Any]] = field(default_factory=list)
     errors: dict[str, Exception] = field(default_factory=dict)
 
     def services(self, ecs_cluster: str, brokers: str, connectors: str) -> dict[str, Any]:
@@ -87,13 +105,28 @@ class FakeSight:
         """Status of the database."""
         del cluster
         self._fail("database")
-        return {"status": self.status, "restorable": self.restorable}
+        restorable = self.restorable
+        if restorable is None and self.now is not None:
+            restorable = (self.now - timedelta(minutes=5)).isoformat()
+        return {
+            "status": self.status,
+            "restorable": restorable,
+            "earliest": self.earliest,
+            "created": self.created,
+            "days": self.days,
+        }
 
     def mounts(self, file_system: str) -> list[dict[str, Any]]:
         """Mount targets."""
         del file_system
         self._fail("mounts")
         return [{"zone": zone, "state": state} for zone, state in self.zones.items()]
+
+    def former(self, cluster: str, present: str) -> list[dict[str, Any]]:
+        """Databases beside the present one."""
+        del cluster, present
+        self._fail("former")
+        return self.former_databases
 
     def secrets(self, arns: Mapping[str, str]) -> list[dict[str, Any]]:
         """Secrets."""
@@ -102,6 +135,12 @@ class FakeSight:
             {"name": name, "problem": self.lost.get(name, ""), "since": self.made.get(name)}
             for name in arns
         ]
+
+    def management(self, cluster: object) -> dict[str, Any]:
+        """What is open to the management API."""
+        del cluster
+        self._fail("management")
+        return self.access
 
     def certificate(self, arn: str) -> dict[str, Any]:
         """Certificate."""

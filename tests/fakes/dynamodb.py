@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.operation.record import LONGEST_WAIT, MOST_WAITS, Record, Stored
+from lifecycle.operation.rehearsal_note import read_note
 from lifecycle.times import written
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from lifecycle.operation.cursor import Cursor
     from lifecycle.operation.model import Acting, Lock, Operation
     from lifecycle.operation.record import Stage
+    from lifecycle.operation.rehearsal_note import RehearsalNote
     from lifecycle.operation.scaling_note import ScalingNote
 
 
@@ -28,6 +30,7 @@ class FakeTable:
     records: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     health: dict[str, dict[str, Any]] = field(default_factory=dict)
     scalings: dict[str, ScalingNote] = field(default_factory=dict)
+    rehearsals: dict[str, RehearsalNote] = field(default_factory=dict)
     freezes: dict[str, Freeze] = field(default_factory=dict)
     seen: dict[tuple[str, str], dict[Stage, Mapping[str, Any]]] = field(default_factory=dict)
 
@@ -95,6 +98,14 @@ class FakeTable:
     def scaling(self, cluster: str) -> ScalingNote | None:
         """What the last scaling left."""
         return self.scalings.get(cluster)
+
+    def note_rehearsal(self, cluster: str, note: RehearsalNote) -> None:
+        """Write what a rehearsal leaves."""
+        self.rehearsals[cluster] = read_note(json.loads(json.dumps(note.as_dict())))
+
+    def rehearsal(self, cluster: str) -> RehearsalNote | None:
+        """What the last rehearsal left."""
+        return self.rehearsals.get(cluster)
 
     def held(self, ecs_cluster: str) -> Lock | None:
         """The lock of an ECS cluster."""

@@ -14,6 +14,7 @@ from lifecycle.services.startup import Deployment, LivingTask, Service, missing
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from lifecycle.cluster.access import ExecTask
     from lifecycle.services.stops import StoppedTask
 
     from tests.fakes.ecs_tasks import FakeBrokerTasks
@@ -37,6 +38,8 @@ class FakeServices:
     deployed: int = 1
     leaving: dict[str, list[LivingTask]] = field(default_factory=dict)
     """Tasks of former deployments, by service: ECS lists their deployment no more, and they run."""
+    executable: dict[str, list[ExecTask]] = field(default_factory=dict)
+    """What ECS Exec needs of the running tasks, by service."""
     running: dict[str, list[Running]] = field(default_factory=dict)
     """Images by service; what is not here is unknown."""
 
@@ -210,6 +213,11 @@ class FakeServices:
         own = primary.deployment_id if primary is not None else ""
         young = [LivingTask(f"{own}-{n}", own, "RUNNING") for n in range(service.running)]
         return [*young, *self.leaving.get(name, ())]
+
+    def exec_tasks(self, ecs_cluster: str, name: str) -> Sequence[ExecTask]:
+        """Running tasks of a service, as the test gives them."""
+        del ecs_cluster
+        return self.executable.get(name, [])
 
     def last_log_lines(self, log_group: str, task_id: str, limit: int) -> Sequence[str]:
         """Last lines of a task."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lifecycle.cluster.freeze import Freeze
     from lifecycle.health.verdict import Record
     from lifecycle.operation.model import Lock
+    from lifecycle.operation.rehearsal_note import RehearsalNote
     from lifecycle.operation.scaling_note import ScalingNote
 
 
@@ -22,6 +23,7 @@ class FakeHealth:
 
     locks: dict[str, Lock]
     scalings: dict[str, ScalingNote] = field(default_factory=dict)
+    rehearsals: dict[str, RehearsalNote] = field(default_factory=dict)
     freezes: dict[str, Freeze] = field(default_factory=dict)
     documents: dict[str, str] = field(default_factory=dict)
 
@@ -53,6 +55,10 @@ class FakeHealth:
     def holder(self, ecs_cluster: str) -> Lock | None:
         """Who holds the ECS cluster."""
         return self.locks.get(ecs_cluster)
+
+    def rehearsal(self, cluster: str) -> RehearsalNote | None:
+        """What the last rehearsal of the cluster left."""
+        return self.rehearsals.get(cluster)
 
     def scaling(self, cluster: str) -> ScalingNote | None:
         """What the last scaling of the cluster left."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.adapters.camunda.management import shortened
+from lifecycle.camunda.backups import BackupRange, BackupsSeen, PartOfBackup, PrimaryBackup
 from lifecycle.camunda.partitions import BackupStatus, PartitionStatus, read_partitions
 from lifecycle.camunda.topology import (
     ClusterConfiguration,
@@ -30,7 +31,7 @@ from tests.fakes.management_simulation import Refusal, SimulatedCluster
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lifecycle.camunda.credentials import Credentials
+    from lifecycle.camunda.credentials import Login
 
 
 def exposition(metrics: dict[str, dict[int, int]]) -> str:
@@ -46,8 +47,11 @@ class InMemoryManagement:
 
     ``credentials`` are those that the topology asks for; ``None`` asks for none. ``taken`` are the
     backups by id: when each was begun and how many partitions it holds; ``backup_seconds`` is what
-    one takes, ``None`` where backups are not configured. ``dropped`` are the requests that a broker
-    dropped, by address, ``in_flight`` those that a partition has, ``behind`` its backlog.
+    one takes, ``None`` where backups are not configured; without ``continuous`` an id has to be
+    given; ``starts`` is the moment of second 0 in the list of backups; ``ranges`` are those of each
+    partition. ``stuck`` backups never end, ``failed`` ones have. ``dropped`` are the requests
+    that a broker dropped, by address, ``in_flight`` those that a partition has, ``behind`` its
+    backlog.
     """
 
     def __init__(
@@ -55,7 +59,7 @@ class InMemoryManagement:
         cluster: SimulatedCluster,
         *,
         running: Iterable[int] = (),
-        credentials: Credentials | None = None,
+        credentials: Login | None = None,
         now: float = 0.0,
     ) -> None:
         self._cluster = cluster
@@ -64,11 +68,17 @@ class InMemoryManagement:
         self._started: dict[int, float] = {}
         self._addresses: dict[int, str] = {}
         self.backup_seconds: float | None = 5.0
+        self.continuous = True
+        self._highest = 0
+        self.ranges = 1
+        self.starts = datetime.fromtimestamp(0, UTC)
         self.unready: dict[str, tuple[str, ...]] = {}
         self.dropped: dict[str, int] = {}
         self.in_flight: dict[int, int] = {}
         self.behind: dict[int, int] = {}
         self.views: dict[str, dict[str, Any] | Exception] = {}
+        self.stuck: set[int] = set()
+        self.failed: set[int] = set()
         self.taken: dict[int, tuple[float, int]] = {1: (now - 3600, cluster.partitions)}
         for node in running:
             self.start_broker(node)
@@ -113,21 +123,25 @@ class InMemoryManagement:
         self._require_coordinator()
         return read_configuration(self._cluster.configuration())
 
-    def topology(self, credentials: Credentials | None = None) -> Topology:
+    def topology(self, login: Login | None = None) -> Topology:
         """Read what the gateways see."""
         self._require_gateway()
-        if self._credentials is not None and credentials != self._credentials:
+        if self._credentials is not None and not self._admits(login):
             raise CredentialsRefused("The topology was refused: HTTP 401: Unauthorized.")
         return read_topology(self._cluster.topology())
 
-    def topology_of(self, address: str, credentials: Credentials | None = None) -> Topology:
+    def _admits(self, login: Login | None) -> bool:
+        wanted = self._credentials.authorizations() if self._credentials is not None else ()
+        return login is not None and bool({*login.authorizations()} & {*wanted})
+
+    def topology_of(self, address: str, login: Login | None = None) -> Topology:
         """Read what one gateway sees: what all do, unless ``views`` say otherwise."""
         if all(self._addresses[node] != address for node in self._serving()):
             raise ManagementUnavailable(f"{address}:8080: Connection refused.")
         view = self.views.get(address)
         if isinstance(view, Exception):
             raise view
-        return self.topology(credentials) if view is None else read_topology(view)
+        return self.topology(login) if view is None else read_topology(view)
 
     def readiness(self, address: str) -> Readiness:
         """Ask one broker whether it is ready."""
@@ -177,18 +191,37 @@ class InMemoryManagement:
         return self.unready.get(address, ())
 
     def backups(self) -> BackupStatus:
-        """Read each partition's latest backup: the schedule took one of those covered just now."""
+        """Read each partition's latest backup: the schedule took one of those covered just now.
+
+        The newest range of a partition begins with the first backup that holds it; each older one
+        is of half an hour and ends half an hour before the next.
+        """
         self._require_gateway()
         moment = datetime.fromtimestamp(self._now, UTC)
         complete = [b for b in self.taken if self.backup_state(b) == "COMPLETED"]
         covered = max((self.taken[backup][1] for backup in complete), default=0)
         latest: dict[int, datetime | None] = dict.fromkeys(range(1, covered + 1), moment)
+        first = {
+            one: min(begun for begun, held in (self.taken[b] for b in complete) if one <= held)
+            for one in latest
+        }
         return BackupStatus(
             supported=True,
             enabled=self.backup_seconds is not None,
             latest=latest,
             newest=max(self.taken, default=0),
             settled=max(complete, default=0),
+            ranges=tuple(
+                BackupRange(
+                    one,
+                    datetime.fromtimestamp(begun, UTC) - timedelta(hours=older),
+                    datetime.fromtimestamp(begun - 1800, UTC) - timedelta(hours=older - 1)
+                    if older
+                    else moment,
+                )
+                for one, begun in first.items()
+                for older in reversed(range(self.ranges))
+            ),
         )
 
     def plan_brokers(self, count: int) -> PlannedChange:
@@ -209,23 +242,70 @@ class InMemoryManagement:
         """Start adding partitions."""
         return self._send({"partitions": {"count": count}})
 
-    def back_up(self) -> int:
-        """Take a backup, which is complete after ``backup_seconds``."""
+    def list_backups(self) -> BackupsSeen:
+        """Read the backups; a partition's range is from the first complete one to the last."""
+        self._require_gateway()
+        if self.backup_seconds is None:
+            return BackupsSeen(enabled=False)
+        found = [self._listed(one) for one in sorted(self.taken, reverse=True)]
+        ends = [one for one in found if one.state == "COMPLETED" and one.at is not None]
+        partitions = {part.partition for one in ends for part in one.parts}
+        ranges = []
+        for partition in sorted(partitions):
+            times = [
+                part.at
+                for one in ends
+                for part in one.parts
+                if part.partition == partition and part.at is not None
+            ]
+            ranges.append(BackupRange(partition, min(times), max(times)))
+        return BackupsSeen(enabled=True, backups=tuple(found), ranges=tuple(ranges))
+
+    def _listed(self, backup: int) -> PrimaryBackup:
+        begun, partitions = self.taken[backup]
+        state, at = self.backup_state(backup), self.starts + timedelta(seconds=begun)
+        parts = tuple(
+            PartOfBackup(one, state, at, version="8.9.16") for one in range(1, partitions + 1)
+        )
+        return PrimaryBackup(backup, state, parts)
+
+    def delete_backup(self, backup: int) -> None:
+        """Delete a backup."""
+        self._require_gateway()
+        self._highest = max([self._highest, *self.taken])
+        self.taken.pop(backup, None)
+
+    def back_up(self, backup: int | None = None) -> int:
+        """Take a backup, which is complete after ``backup_seconds``.
+
+        With an id only where ``continuous`` is false, as Camunda demands.
+        """
         self._require_gateway()
         if self.backup_seconds is None:
             raise ManagementRefused("A broker answered HTTP 400: no backup store.")
+        if self.continuous is (backup is not None):
+            raise ManagementRefused("A broker answered HTTP 400: the id of the backup.")
         if self._cluster.pending is not None:
             raise ChangeInProgress(
                 "A broker answered HTTP 409: Cannot take backup while scaling is in progress."
             )
-        self.taken[len(self.taken) + 1] = (self._now, self._cluster.partitions)
-        return len(self.taken)
+        # An id is never given again, not even that of a backup that was deleted.
+        self._highest = max([self._highest, *self.taken])
+        made = self._highest + 1 if backup is None else backup
+        if made <= self._highest:
+            raise ChangeInProgress("A broker answered HTTP 409: a higher id exists.")
+        self.taken[made] = (self._now, self._cluster.partitions)
+        return made
 
     def backup_state(self, backup: int) -> str:
         """Read the state of one backup."""
         self._require_gateway()
         if backup not in self.taken or self.backup_seconds is None:
             return "DOES_NOT_EXIST"
+        if backup in self.failed:
+            return "FAILED"
+        if backup in self.stuck:
+            return "IN_PROGRESS"
         begun, _ = self.taken[backup]
         return "COMPLETED" if self._now - begun >= self.backup_seconds else "IN_PROGRESS"
 

@@ -46,6 +46,12 @@ class FakeLeases:
     """Number of node ids that may be taken, by bucket."""
 
     by_bucket: dict[str, int] = field(default_factory=dict)
+    nodes: dict[str, int] = field(default_factory=dict)
+    """How many nodes the restore application has restored, by bucket."""
+
+    def restored(self, bucket: str) -> int:
+        """How many nodes have been restored."""
+        return self.nodes.get(bucket, 0)
 
     def acquirable(self, bucket: str) -> int:
         """Number of node ids that a broker may take."""

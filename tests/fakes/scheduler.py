@@ -29,6 +29,10 @@ class FakeSchedules:
         if keep:
             self.kept.add(name)
 
+    def cancel(self, name: str) -> None:
+        """Forget it."""
+        self.schedules.pop(name, None)
+
     def fire(self, now: datetime) -> list[dict[str, str]]:
         """Give what is due, and forget what is not kept."""
         due = {name: payload for name, (at, payload) in self.schedules.items() if at <= now}

@@ -66,6 +66,7 @@ class World:
         answer = self.ecs.register_task_definition(
             family=family,
             networkMode="awsvpc",
+            requiresCompatibilities=["FARGATE"],
             containerDefinitions=[definition | container, *container.pop("beside", [])],
         )
         return str(answer["taskDefinition"]["taskDefinitionArn"])
@@ -84,6 +85,28 @@ class World:
             },
             **options,
         )
+
+    def run(self, family: str, **options: Any) -> dict[str, Any]:
+        """Run tasks that no service runs, until there was capacity for all of them."""
+        if "network" not in self.clients:
+            ec2 = self.client("ec2")
+            vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+            subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24")["Subnet"]["SubnetId"]
+            self.clients["network"] = {"awsvpcConfiguration": {"subnets": [subnet]}}
+        answer = self.ecs.run_task(
+            cluster="c",
+            taskDefinition=family,
+            launchType="FARGATE",
+            networkConfiguration=self.clients["network"],
+            **options,
+        )
+        return {name: answer[name] for name in ("tasks", "failures")}
+
+    def described(self, tasks: list[dict[str, Any]], *include: str) -> list[dict[str, Any]]:
+        """Give these tasks as they are now."""
+        arns = [one["taskArn"] for one in tasks]
+        found = self.ecs.describe_tasks(cluster="c", tasks=arns, include=list(include))
+        return list(found["tasks"])
 
     def service(self, name: str) -> dict[str, Any]:
         found = self.ecs.describe_services(cluster="c", services=[name])["services"]

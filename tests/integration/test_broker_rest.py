@@ -39,8 +39,14 @@ class Client(requests.Session):
 
 
 @contextmanager
-def served(gateway: MemoryGateway, more: dict[str, str] | None = None) -> Iterator[Client]:
-    app = rest_app(gateway, Users({**USERS, **(more or {})}, gateway))
+def served(
+    gateway: MemoryGateway, more: dict[str, str] | None = None, *, scheme: str = "http"
+) -> Iterator[Client]:
+    rest = rest_app(gateway, Users({**USERS, **(more or {})}, gateway))
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await rest({**scope, "scheme": scheme}, receive, send)
+
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -88,6 +94,52 @@ def test_strangers_get_the_status_and_the_licence_only(client: Client) -> None:
         answer = client.get("/v2/topology", headers=headers)
         assert answer.status_code == 401
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_form_with_a_password_makes_a_session(client: Client) -> None:
+    client.auth = None
+    wrong = client.post("/login", data={"username": "admin", "password": "wrong"})
+    assert (wrong.status_code, wrong.json()["detail"]) == (401, "Bad credentials")
+    assert "camunda-session" not in wrong.cookies
+
+    made = client.post("/login", data={"username": "admin", "password": "secret"})
+    assert (made.status_code, made.text) == (204, "")
+    flags = made.headers["set-cookie"].lower()
+    assert "camunda-session=" in flags
+    assert "httponly; path=/; samesite=lax" in flags
+    assert "secure" not in flags
+    assert client.get("/v2/authentication/me").json()["username"] == "admin"
+    assert "admin" in client.get("/operate").text
+
+    write = "/v2/jobs/search"
+    refused = client.post(write, json={})
+    assert refused.status_code == 401
+    assert "Invalid CSRF Token 'null' was found" in refused.json()["detail"]
+    token = {"X-CSRF-TOKEN": made.headers["X-CSRF-TOKEN"]}
+    assert client.post(write, json={}, headers=token).status_code == 200
+    # A password in the header does not replace it: the browser sends the session with it.
+    assert client.post(write, json={}, headers=basic("admin", "secret")).status_code == 401
+
+    assert client.post("/logout").status_code == 204
+    assert not client.cookies.get("camunda-session")
+    assert client.get("/v2/authentication/me").status_code == 401
+
+
+def test_a_login_gets_another_session_than_the_browser_had(client: Client) -> None:
+    client.auth = None
+    form = {"username": "admin", "password": "secret"}
+    before = client.post("/login", data=form).cookies["camunda-session"]
+    assert client.post("/login", data=form).cookies["camunda-session"] != before
+    old = {"Cookie": f"camunda-session={before}"}
+    client.cookies.clear()
+    assert client.get("/v2/authentication/me", headers=old).status_code == 401
+
+
+def test_the_cookies_of_an_encrypted_connection_are_secure(gateway: MemoryGateway) -> None:
+    with served(gateway, scheme="https") as client:
+        client.auth = None
+        made = client.post("/login", data={"username": "admin", "password": "secret"})
+        assert made.headers["set-cookie"].lower().count("; secure") == 2
 
 
 def test_a_deployment_and_an_instance_have_the_recorded_shapes(client: Client) -> None:
@@ -227,6 +279,17 @@ def test_a_broker_that_starts_changes_no_password_of_a_user_that_is_there(
         assert again.get("/v2/topology", auth=("admin", "secret")).status_code == 200
 
 
+def test_without_authorizations_roles_decide_nothing(gateway: MemoryGateway) -> None:
+    settings = {
+        "CAMUNDA_SECURITY_INITIALIZATION_DEFAULTROLES_ADMIN_USERS_0": "nobody",
+        "CAMUNDA_SECURITY_AUTHORIZATIONS_ENABLED": "false",
+    }
+    with served(gateway, settings) as client:
+        assert client.post("/v2/users/search", json={}).status_code == 200
+    with served(MemoryGateway(), {**settings, list(settings)[1]: "true"}) as client:
+        assert client.post("/v2/users/search", json={}).status_code == 403
+
+
 def test_roles_decide_what_a_user_may_do(gateway: MemoryGateway) -> None:
     roles = {
         "CAMUNDA_SECURITY_INITIALIZATION_DEFAULTROLES_ADMIN_USERS_0": "admin",
@@ -275,7 +338,6 @@ def test_users_are_made_changed_and_deleted(client: Client, gateway: MemoryGatew
     ("method", "path", "status"),
     [
         ("POST", "/v2/signals/broadcast", 501),
-        ("POST", "/v2/user-tasks/search", 501),
         ("POST", "/v2/element-instances/ad-hoc-activities/1/activation", 501),
         ("GET", "/v2/nothing", 404),
         ("POST", "/v2/nothing/search", 404),

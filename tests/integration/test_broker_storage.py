@@ -7,21 +7,23 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import psycopg
 import pytest
+from lifecycle.kept.manifests import KEY, read_manifest, stored_backups
 
+from local.authority import Authority
 from local.aws.strict import iam_login_settles
 from local.broker import secondary_storage
 from local.broker.backups import Backups, next_due
 from local.broker.gateway_port import StorageUnavailable
-from local.broker.restore import RestoreRefused, Sources, Target, Wanted
+from local.broker.restore import Chosen, RestoreRefused, Sources, Target, Wanted
 from local.broker.secondary_storage import SecondaryStorage
 from local.broker.settings import InvalidSetting
 from local.config import REGION
-from local.postgres.authority import Authority
 from tests.integration.test_database_seed import Aurora, aurora, eventually
 
 if TYPE_CHECKING:
@@ -131,7 +133,7 @@ def test_records_come_back_as_they_were_written(storage: SecondaryStorage) -> No
     storage.write(1, [record])
 
     found = storage.search("process-instances", {})
-    assert found == {"items": [record["value"]], "total": 1, "end": 1}
+    assert found == {"items": [record["value"]], "total": 1, "more": False, "end": 1}
     assert storage.position(1) == 3
     assert storage.position(2) == 0
 
@@ -192,6 +194,13 @@ def test_two_leaders_of_a_partition_take_turns(storage: SecondaryStorage, world:
         ({"processInstanceKey": {"$in": ["5", "20"]}}, [5, 20]),
         ({"endDate": {"$exists": True}}, [20]),
         ({"endDate": {"$exists": False}, "state": "ACTIVE"}, [5, 10]),
+        ({"startDate": {"$gt": "2026-11-28T07:00:00.005Z"}}, [10, 20]),
+        ({"startDate": {"$gte": "2026-11-28T08:00:00.010+01:00"}}, [10, 20]),
+        (
+            {"startDate": {"$lte": "2026-11-28T07:00:00.010Z", "$gt": "2026-11-28T06:00:00Z"}},
+            [5, 10],
+        ),
+        ({"endDate": {"$lt": "2026-11-28T09:00:00Z"}, "state": "COMPLETED"}, [20]),
         ({"businessId": {"$neq": "b-1"}}, [5, 10]),
         ({"state": None}, [5, 10, 20]),
         ({"processDefinitionId": "x' OR true --"}, []),
@@ -252,12 +261,27 @@ def test_pages(storage: SecondaryStorage) -> None:
     assert seen == list(range(1, 8))
 
 
+def test_totals_are_counted_up_to_a_limit(
+    storage: SecondaryStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secondary_storage, "_MOST_COUNTED", 3)
+    storage.write(1, [instance(one, one) for one in range(1, 4)])
+    found = storage.search("process-instances", {"page": {"limit": 1}})
+    assert (len(found["items"]), found["total"], found["more"]) == (1, 3, False)
+    storage.write(1, [instance(4, 4)])
+    found = storage.search("process-instances", {"page": {"limit": 1}})
+    assert (found["total"], found["more"]) == (3, True)
+
+
 @pytest.mark.parametrize(
     ("query", "named"),
     [
         ({"filter": {"state": {"$like": "A*"}}}, r"\$like"),
         ({"filter": {"$or": [{"state": "ACTIVE"}]}}, r"\$or"),
         ({"filter": {"variables": [{"name": "a", "value": "1"}]}}, "variables"),
+        ({"filter": {"state": {"$gt": "A"}}}, r"\$gt"),
+        ({"filter": {"startDate": {"$gt": "yesterday"}}}, "startDate 'yesterday' cannot be parsed"),
+        ({"filter": {"startDate": {"$gt": "2026-11-28T07:00:00"}}}, "cannot be parsed as a date"),
         ({"sort": [{"order": "ASC"}]}, "no field"),
         ({"sort": [{"field": "state", "order": "UP"}]}, "UP"),
         ({"page": {"before": "x"}}, "before"),
@@ -304,6 +328,25 @@ def test_a_lock_is_waited_for_and_taken_over_when_it_is_stale(world: World) -> N
     assert 1.5 < time.monotonic() - began < 6
     assert storage.position(1) == 0
     assert world.execute("SELECT locked FROM databasechangeloglock") == [(False,)]
+
+
+def test_sessions_come_into_a_schema_from_before_them(world: World) -> None:
+    storage = world.storage()
+    storage.prepare()
+    storage.write(1, [instance(1, 10)])
+    world.execute("DROP TABLE web_session")
+    storage.prepare()
+    assert storage.position(1) == 1
+    expires = time.time() + 60
+    storage.keep_session("a", {"principal": None}, expires)
+    storage.keep_session("a", {"principal": {"name": "anna"}}, expires)
+    assert storage.session("a") == {"principal": {"name": "anna"}}
+    storage.drop_session("a")
+    assert storage.session("a") is None
+    # Expired ones go with the next that is written.
+    storage.keep_session("b", {}, 1)
+    storage.keep_session("c", {}, expires)
+    assert (storage.session("b"), storage.session("c")) == (None, {})
 
 
 def test_a_lock_that_is_given_back_is_taken_at_once(world: World) -> None:
@@ -463,9 +506,12 @@ def keep(backups: Backups, backup_id: int, partition: int, **manifest: Any) -> N
         "brokerVersion": "8.9.16",
         "partitionCount": 2,
         "checkpointType": "MANUAL_BACKUP",
+        "after": backup_id * 10 - 10,
+        "previous": backup_id - 1,
     }
     content = json.dumps({"of": [backup_id, partition]}).encode()
-    backups.put(backup_id, partition, content, given | manifest)
+    log = [{"position": backup_id * 10 - 5}]
+    backups.put(backup_id, partition, content, given | manifest, log)
 
 
 def test_a_backup_is_complete_when_all_partitions_are(backups: Backups) -> None:
@@ -512,6 +558,32 @@ def test_a_partition_that_was_cut_off_is_in_progress_and_not_restored(backups: B
         backups.read(7, 2)
 
 
+def test_what_was_begun_and_will_not_be_complete_is_failed_with_the_reason(
+    backups: Backups,
+) -> None:
+    class Full:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(backups._s3, name)
+
+        def put_object(self, **given: Any) -> None:
+            if given["Key"].endswith("snapshot.json"):
+                raise OSError("the connection broke")
+            backups._s3.put_object(**given)
+
+    keep(backups, 7, 1)
+    with pytest.raises(OSError, match="broke"):
+        keep(Backups(Full(), backups._bucket), 7, 2)
+    for partition in (1, 2):
+        backups.fail(7, partition, "the leader changed")
+    found = backups.status(7)
+    assert found is not None
+    assert (found["state"], found["failureReason"]) == ("FAILED", "the leader changed")
+    assert [one["state"] for one in found["details"]] == ["COMPLETED", "FAILED"]
+    keep(backups, 8, 1)
+    backups.fail(8, 2, "no leader")
+    assert (backups.status(8) or {})["state"] == "INCOMPLETE", "it was never begun"
+
+
 def test_backups_are_listed_by_prefix_the_newest_first_and_deleted(backups: Backups) -> None:
     for backup_id in (110, 12, 9):
         keep(backups, backup_id, 1, partitionCount=1)
@@ -526,46 +598,113 @@ def test_backups_are_listed_by_prefix_the_newest_first_and_deleted(backups: Back
     assert backups.newest() == 12
 
 
-def test_the_state_names_newest_and_oldest_of_each_partition(backups: Backups) -> None:
+def places(state: Json) -> list[tuple[int, int, int]]:
+    return [
+        (one["partitionId"], one["start"]["checkpointId"], one["end"]["checkpointId"])
+        for one in state["ranges"]
+    ]
+
+
+def test_the_state_names_the_newest_of_each_partition_and_its_ranges(backups: Backups) -> None:
     assert backups.state() == {"checkpointStates": [], "backupStates": [], "ranges": []}
-    for backup_id in (9, 12):
+    for backup_id in (9, 10, 11):
         for partition in (2, 1):
             keep(backups, backup_id, partition)
+    for partition in (1, 2):
+        keep(backups, 12, partition, checkpointType="MARKER")
 
     state = backups.state()
     checkpoint = {
         "partitionId": 1,
-        "checkpointId": 12,
+        "checkpointId": 11,
         "checkpointType": "MANUAL_BACKUP",
-        "checkpointTimestamp": "2026-11-28T07:00:12Z",
-        "checkpointPosition": 120,
+        "checkpointTimestamp": "2026-11-28T07:00:11Z",
+        "checkpointPosition": 110,
     }
-    assert state["checkpointStates"][0] == checkpoint
-    assert state["backupStates"][0] == checkpoint | {"firstLogPosition": 1}
-    places = [
-        (one["partitionId"], one["start"]["checkpointId"], one["end"]["checkpointId"])
-        for one in state["ranges"]
-    ]
-    assert places == [(1, 9, 12), (2, 9, 12)]
+    assert state["checkpointStates"][0]["checkpointId"] == 12
+    assert state["checkpointStates"][0]["checkpointType"] == "MARKER"
+    assert state["backupStates"][0] == checkpoint | {"firstLogPosition": 100}
+    assert places(state) == [(1, 9, 11), (2, 9, 11)]
+    start = state["ranges"][0]["start"]
+    assert (start["firstLogPosition"], start["checkpointPosition"]) == (80, 90)
+
+    # A marker is no backup: it is not listed, and nothing can be done with it.
+    assert [one["backupId"] for one in backups.matching()] == [11, 10, 9]
+    assert backups.status(12) is None
+    assert (backups.newest(), backups.newest(markers=True)) == (11, 12)
 
 
-def test_the_position_in_the_database_chooses_the_backup(
+def test_a_backup_that_is_deleted_leaves_a_gap(backups: Backups) -> None:
+    for backup_id in (7, 8, 9, 10):
+        keep(backups, backup_id, 1, partitionCount=1)
+    backups.delete(9)
+    assert places(backups.state()) == [(1, 7, 8), (1, 10, 10)]
+    backups.delete(7)
+    assert places(backups.state()) == [(1, 8, 8), (1, 10, 10)]
+
+
+def test_markers_go_with_the_backups_that_the_retention_deletes(backups: Backups) -> None:
+    for backup_id in (7, 8, 9, 10, 11):
+        marker = {"checkpointType": "MARKER"} if backup_id in (8, 10) else {}
+        keep(backups, backup_id, 1, partitionCount=1, **marker)
+    backups.delete(9)
+    backups.delete_markers(9)
+    keys = backups._keys("")
+    assert {key.split("/")[2] for key in keys} == {"7", "10", "11"}
+    with pytest.raises(LookupError):
+        backups.read(8, 1)
+
+
+def test_a_log_is_its_segments_and_what_came_after_them(backups: Backups) -> None:
+    keys = [backups.put_segment(1, one, [{"position": one}]) for one in (61, 63)]
+    keep(backups, 7, 1, partitionCount=1, segments=keys)
+    assert [one["position"] for one in backups.log(7, 1)] == [61, 63, 65]
+    backups.delete(7)
+    assert backups._keys("") == {}, "segments go with their backup"
+
+
+def test_names_and_manifests_are_those_of_camundas_store(backups: Backups) -> None:
+    keep(backups, 7, 1, brokerId=2)
+    keys = backups._keys("")
+    assert {key.partition("/")[0] for key in keys} == {"manifests", "contents"}
+    document = backups._get("manifests/1/7/2/manifest.json")
+    assert document["id"] == {"nodeId": 2, "partitionId": 1, "checkpointId": 7}
+    assert document["statusCode"] == "COMPLETED"
+    assert document["descriptor"] == {
+        "snapshotId": "70",
+        "firstLogPosition": 60,
+        "numberOfPartitions": 2,
+        "checkpointPosition": 70,
+        "brokerVersion": "8.9.16",
+        "checkpointTimestamp": "2026-11-28T07:00:07Z",
+        "checkpointType": "MANUAL_BACKUP",
+    }
+    keep(backups, 7, 2)
+    keep(backups, 8, 1, checkpointType="MARKER")
+    found = [key for key in backups._keys("") if KEY.fullmatch(key)]
+    (read,) = stored_backups(read_manifest(backups._get(key)) for key in found)
+    assert (read.id, read.state, read.why) == (7, "COMPLETED", "")
+    assert (read.partitions, read.version, read.kind) == (2, "8.9.16", "MANUAL_BACKUP")
+
+
+def test_the_position_in_the_database_chooses_the_range(
     backups: Backups, storage: SecondaryStorage
 ) -> None:
     for backup_id in (7, 8, 9):
         for partition in (1, 2):
-            keep(backups, backup_id, partition, lastForgotten=backup_id * 10 - 12)
+            keep(backups, backup_id, partition)
     sources, target = Sources(backups, storage), Target("8.9.16", 2, 3)
-    with pytest.raises(RestoreRefused, match="the secondary storage is behind partition 1"):
+    with pytest.raises(RestoreRefused, match=r"partition 1 .* behind the oldest log"):
         sources.choose(Wanted(), target)
     storage.write(1, [instance(71, 5)])
     storage.write(2, [instance(69, 6)])
-    assert sources.choose(Wanted(), target) == 8
-    storage.write(1, [instance(80, 5)])
+    assert sources.choose(Wanted(), target) == Chosen(9, {1: 71, 2: 69})
+    at = datetime.fromisoformat("2026-11-28T07:00:08Z")
+    assert sources.choose(Wanted(to=at), target).id == 8
     storage.write(2, [instance(91, 6)])
-    with pytest.raises(RestoreRefused, match="ahead of partition 2: exported 91, in the backup 90"):
+    with pytest.raises(RestoreRefused, match=r"partition 2 .* ahead of the newest"):
         sources.choose(Wanted(), target)
-    assert sources.choose(Wanted((7, 9)), target) == 9
+    assert sources.choose(Wanted((7, 9)), target) == Chosen(9)
 
 
 def test_the_next_backup_is_due_a_period_after_the_newest() -> None:

@@ -25,6 +25,7 @@ def chat(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalConfig
     server.start()
     for name, value in json.loads(config.outbound_file.read_text()).items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SSL_CERT_FILE", str(config.trust_file))
     monkeypatch.setenv("NO_PROXY", "")
     yield config
     server.stop()

@@ -77,7 +77,7 @@ def test_it_reads_and_changes_and_understands_refusals(generated: Path) -> None:
     assert told["made"] == "other.provision.made"
     started = [execution.input for execution in api.world.executions.executions.values()]
     scaled, made = (json.loads(text) for text in started)
-    assert scaled == {"clusterName": "demo", "count": 4}
+    assert scaled == {"clusterName": "demo", "count": 4, "acceptNoBackup": False}
     assert made["clusterName"] == "other"
     # Nothing else: an omitted parameter keeps its present value.
     assert made["parameters"] == {"Brokers": 5, "ContinuousBackup": True}

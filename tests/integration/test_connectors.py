@@ -48,7 +48,16 @@ ENVIRONMENT = {
 class StandIn:
     """A running stand-in; its alias resolves to a closed address first, then to the broker."""
 
-    def __init__(self, home: Path, place: int, broker: str, **environment: str) -> None:
+    def __init__(
+        self,
+        home: Path,
+        place: int,
+        broker: str,
+        trust: Path | None = None,
+        vpc: Path | None = None,
+        /,
+        **environment: str,
+    ) -> None:
         self.address = f"{BLOCK}.{place}"
         self._log = home / f"connectors-{place}.log"
         names = home / f"names-{place}.json"
@@ -63,7 +72,8 @@ class StandIn:
             address=self.address,
             memory=2048,
             credentials={},
-            names_file=names,
+            names_file=vpc or names,
+            trust_file=trust or home / "trust.pem",
             home=home,
             volumes={},
             service_connect_file=names,
@@ -100,8 +110,16 @@ class StandIn:
 
 
 @contextmanager
-def stand_in(home: Path, place: int, broker: str, **environment: str) -> Iterator[StandIn]:
-    started = StandIn(home, place, broker, **environment)
+def stand_in(
+    home: Path,
+    place: int,
+    broker: str,
+    trust: Path | None = None,
+    vpc: Path | None = None,
+    /,
+    **environment: str,
+) -> Iterator[StandIn]:
+    started = StandIn(home, place, broker, trust, vpc, **environment)
     try:
         yield started
     finally:
@@ -260,7 +278,7 @@ def test_an_unknown_secret_is_an_incident_and_the_rest_is_refused(tmp_path: Path
 
 
 def test_another_kind_of_login_is_refused_at_the_start(tmp_path: Path) -> None:
-    oidc = {"CAMUNDA_CLIENT_AUTH_METHOD": "oidc"}
-    with stand_in(tmp_path, 53, f"{BLOCK}.250", **oidc) as refused:
+    other = {"CAMUNDA_CLIENT_AUTH_METHOD": "saml"}
+    with stand_in(tmp_path, 53, f"{BLOCK}.250", **other) as refused:
         assert refused.process.wait() == 1
-        assert "AUTH_METHOD=oidc: only basic is performed" in refused.log()
+        assert "AUTH_METHOD=saml: only basic and oidc are performed" in refused.log()

@@ -109,6 +109,7 @@ def health(**more: Any) -> dict[str, Any]:
             "notifiedAt": None,
             "findings": [{**finding, "severity": "INFO", "title": "A note"}, finding],
             "seconds": 1.5,
+            "rehearsal": None,
             "text": "DEGRADED",
             **more,
         },
@@ -465,6 +466,12 @@ def test_every_action_is_a_route_of_the_api_with_its_headers_and_its_body(bench:
             a.scaleBrokers("demo", 4), a.scalePartitions("demo", 6),
             a.restart("demo", "brokers", ""), a.restart("demo", "brokers", 2),
             a.restart("demo", "connectors", ""), a.rotate("demo", []), a.rotate("demo", ["admin"]),
+            a.openManagement("demo", 60, ""), a.openManagement("demo", 30, "10.1.0.0/16"),
+            a.closeManagement("demo"), a.takeBackup("demo"), a.deleteBackup("demo", "7"),
+            a.planFormer("demo"), a.deleteFormer("demo"),
+            a.planRestore("demo", { backup: "7", to: "" }), a.restore("demo", {}),
+            a.restore("demo", { backup: "", to: "2026-11-30T08:00:00Z" }),
+            a.planRehearsal("demo"), a.rehearse("demo"),
             a.plan("demo", { teardown: {} }), a.plan("demo", { scale: { count: 4 } }),
             a.plan("demo", { provision: { parameters: {} } }),
             a.freeze("demo", "audit"), a.thaw("demo"), a.tearDown("demo"),
@@ -477,10 +484,11 @@ def test_every_action_is_a_route_of_the_api_with_its_headers_and_its_body(bench:
           return all.map((one) => ({ ...a.requestOf(one, known), typed: one.typed || "" }));
         }"""
     )
-    assert len(made) == 21
+    assert len(made) == 33
     for one in made:
         route = "/" + "/".join(one["path"])
         route = re.sub(r"^/clusters/demo", "/clusters/{name}", route)
+        route = re.sub(r"/backups/7$", "/backups/{id}", route)
         route = re.sub(r"^/operations/demo\.scale\.x", "/operations/{id}", route)
         described_ = DOCUMENT["paths"][route][one["method"].lower()]
         allowed = {each["name"] for each in described_["parameters"] if each["in"] == "header"}
@@ -494,6 +502,7 @@ def test_every_action_is_a_route_of_the_api_with_its_headers_and_its_body(bench:
             )
         dangerous = one["method"] == "DELETE" and route == "/clusters/{name}"
         asked = str(one.get("text")) if one["method"] == "PUT" else ""
+        dangerous |= route.endswith("/restores") and "confirm" in str(one.get("text"))
         if dangerous or "partitions" in asked or "changeSet" in asked:
             assert one["typed"] == "demo", one
 

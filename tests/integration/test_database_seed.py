@@ -40,10 +40,10 @@ from lifecycle.provisioning.seed import Proof, RoleFacts, SeedTarget, Step, plan
 from lifecycle.provisioning.seed_database import DatabaseSeeder
 
 from local import instance
+from local.authority import Authority
 from local.aws.strict import iam_login_settles
 from local.component import Instance
 from local.config import REGION, LocalConfig
-from local.postgres.authority import Authority
 from tests.fakes.database import FakeDatabase, FakeDatabaseTokens
 from tests.support.blocks import block
 from tests.support.world import World as ControlPlane
@@ -78,6 +78,14 @@ TEMPLATE = {
                     "Fn::Sub": "{{resolve:secretsmanager:${Secret}:SecretString:password}}"
                 },
                 "EnableIAMDatabaseAuthentication": True,
+            },
+        },
+        "Instance": {
+            "Type": "AWS::RDS::DBInstance",
+            "Properties": {
+                "Engine": "aurora-postgresql",
+                "DBInstanceClass": "db.r6g.large",
+                "DBClusterIdentifier": {"Ref": "Database"},
             },
         },
     },
@@ -834,6 +842,12 @@ def test_a_second_cluster_has_its_own_server_and_goes_with_its_deletion(
         MasterUserPassword="second password",
         EnableIAMDatabaseAuthentication=True,
     )["DBCluster"]
+    rds.create_db_instance(
+        DBInstanceIdentifier="second-1",
+        DBClusterIdentifier="second",
+        Engine="aurora-postgresql",
+        DBInstanceClass="db.r6g.large",
+    )
     eventually(lambda: bool(names.lookup(second["Endpoint"])))
     target = replace(postgres.target, endpoint=second["Endpoint"])
     session = aurora.role(resource_id=second["DbClusterResourceId"])
@@ -847,6 +861,7 @@ def test_a_second_cluster_has_its_own_server_and_goes_with_its_deletion(
     with pytest.raises(DatabaseAuthenticationFailed):
         database.prove(Credentials("camunda_admin", postgres.admin.password))
 
+    rds.delete_db_instance(DBInstanceIdentifier="second-1", SkipFinalSnapshot=True)
     rds.delete_db_cluster(DBClusterIdentifier="second", SkipFinalSnapshot=True)
     eventually(lambda: not names.lookup(second["Endpoint"]))
     eventually(

@@ -20,6 +20,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.aws.shapes import api_parameters
+from local.broker.backups import Backups
+from local.broker.engine import empty
 from local.config import ACCOUNT_ID, REGION
 from tests.integration.fargate_world import LOG_GROUP, World, address, eventually, hosted
 from tests.support.blocks import block
@@ -759,8 +761,6 @@ def test_what_cannot_be_done_is_refused(world: World, name: str) -> None:
         world.create(name, "no-such-family", 1)
     with pytest.raises(world.ecs.exceptions.ServiceNotFoundException):
         world.ecs.update_service(cluster="c", service="none", desiredCount=1)
-    with pytest.raises(world.ecs.exceptions.ClientException, match="RunTask"):
-        world.ecs.run_task(cluster="c", taskDefinition="plain")
     world.create(name, "plain", 1)
     with pytest.raises(world.ecs.exceptions.InvalidParameterException, match="not idempotent"):
         world.create(name, "plain", 1)
@@ -827,3 +827,225 @@ def test_connectors_wait_for_the_brokers_behind_their_alias(world: World, name: 
         eventually(lambda: answer(readiness)[0] == 200)
     finally:
         world.remove("fakes")
+
+
+def placed(world: World, family: str, count: int, **options: Any) -> list[dict[str, Any]]:
+    """Run so many tasks; what finds no capacity is run again, as a caller has to."""
+    tasks: list[dict[str, Any]] = []
+
+    def all_placed() -> bool:
+        answer = world.run(family, count=count - len(tasks), **options)
+        tasks.extend(answer["tasks"])
+        assert all("Capacity is unavailable" in one["reason"] for one in answer["failures"])
+        return len(tasks) == count
+
+    eventually(all_placed)
+    return tasks
+
+
+def stopped(world: World, tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    eventually(lambda: {one["lastStatus"] for one in world.described(tasks)} == {"STOPPED"}, 30)
+    return world.described(tasks)
+
+
+def test_tasks_that_no_service_runs_really_run(world: World, name: str) -> None:
+    revision = world.define(name, environment={"GIVEN": "by the definition", "LEFT": "as it is"})
+    tags = [{"key": "camunda:cluster", "value": "demo"}]
+    changed = [{"name": "GIVEN", "value": "by the request"}, {"name": "MORE", "value": "1"}]
+    overrides = {"containerOverrides": [{"name": "main", "environment": changed}]}
+    first = world.run(name, count=3, startedBy="restore-1", tags=tags, overrides=overrides)
+    assert len(first["tasks"]) == 2
+    assert [one["reason"] for one in first["failures"]] == [
+        (
+            "Capacity is unavailable at this time. Please try again later or in a different"
+            " availability zone"
+        )
+    ], "one of several finds no capacity at first"
+    tasks = first["tasks"] + placed(
+        world, name, 1, startedBy="restore-1", tags=tags, overrides=overrides
+    )
+    assert tasks[0]["tags"] == tags
+    assert tasks[0]["lastStatus"] == "PROVISIONING"
+
+    eventually(lambda: {one["lastStatus"] for one in world.described(tasks)} == {"RUNNING"}, 30)
+    found = world.described(tasks, "TAGS")
+    assert len({address(task) for task in found}) == 3
+    for task in found:
+        variables = ask(task)["variables"]
+        assert (variables["GIVEN"], variables["LEFT"], variables["MORE"]) == (
+            "by the request",
+            "as it is",
+            "1",
+        )
+        assert task["taskDefinitionArn"] == revision
+        assert (task["group"], task["startedBy"]) == (f"family:{name}", "restore-1")
+        assert task["overrides"]["containerOverrides"] == overrides["containerOverrides"]
+        assert (task["launchType"], task["tags"]) == ("FARGATE", tags)
+    arns = {one["taskArn"] for one in tasks}
+    assert set(world.ecs.list_tasks(cluster="c", startedBy="restore-1")["taskArns"]) == arns
+    assert set(world.ecs.list_tasks(cluster="c", family=name)["taskArns"]) == arns
+    assert {known["service"] for arn, known in world.known().items() if arn in arns} == {""}
+    (described,) = world.ecs.describe_clusters(clusters=["c"])["clusters"]
+    assert described["runningTasksCount"] == 3
+
+    with pytest.raises(world.ecs.exceptions.InvalidParameterException, match="only filter"):
+        world.ecs.list_tasks(cluster="c", startedBy="restore-1", desiredStatus="STOPPED")
+    with pytest.raises(world.ecs.exceptions.ClusterContainsTasksException):
+        world.ecs.delete_cluster(cluster="c")
+    refused = world.ecs.update_task_protection(
+        cluster="c", tasks=[tasks[0]["taskArn"]], protectionEnabled=True
+    )
+    assert [one["reason"] for one in refused["failures"]] == ["TASK_NOT_VALID"]
+
+    for task in tasks:
+        world.ecs.stop_task(cluster="c", task=task["taskArn"], reason="enough")
+    for task in stopped(world, tasks):
+        assert (task["stopCode"], task["stoppedReason"]) == ("UserInitiated", "enough")
+        assert task["containers"][0]["exitCode"] == 0
+    assert world.ecs.list_tasks(cluster="c", startedBy="restore-1")["taskArns"] == []
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_task_is_over_with_its_essential_container_and_nothing_replaces_it(
+    world: World, name: str, code: int
+) -> None:
+    world.define(name, entryPoint=["/bin/sh", "-c"], command=["exit 9"])
+    command = {"name": "main", "command": [f"echo over; exit {code}"]}
+    (task,) = placed(world, name, 1, overrides={"containerOverrides": [command]})
+    (task,) = stopped(world, [task])
+    assert (task["stopCode"], task["stoppedReason"]) == (
+        "EssentialContainerExited",
+        "Essential container in task exited",
+    )
+    assert task["desiredStatus"] == "STOPPED"
+    assert task["containers"][0]["exitCode"] == code
+    assert world.ecs.list_tasks(cluster="c", family=name)["taskArns"] == []
+    stream = f"p/main/{task['taskArn'].rsplit('/', 1)[-1]}"
+    events = eventually(
+        lambda: world.client("logs").get_log_events(
+            logGroupName=LOG_GROUP, logStreamName=stream, startFromHead=True
+        )["events"]
+    )
+    assert events[0]["message"] == "over"
+
+
+def test_a_task_that_cannot_start_is_over_and_gives_the_reason(world: World, name: str) -> None:
+    world.define(name, image="nowhere/unknown:1", entryPoint=[])
+    (task,) = stopped(world, placed(world, name, 1))
+    assert task["stopCode"] == "TaskFailedToStart"
+    assert "CannotPullContainerError" in task["stoppedReason"]
+    assert "exitCode" not in task["containers"][0]
+
+
+def test_an_unhealthy_task_of_no_service_goes_on(world: World, name: str) -> None:
+    check = {
+        "command": ["CMD-SHELL", "wget --spider --quiet http://localhost:9600/sick || exit 1"],
+        "interval": 5,
+        "timeout": 2,
+        "retries": 1,
+    }
+    world.define(name, healthCheck=check)
+    (task,) = placed(world, name, 1)
+    eventually(lambda: world.described([task])[0]["healthStatus"] == "UNHEALTHY", 30)
+    ask(world.described([task])[0])
+    assert world.described([task])[0]["lastStatus"] == "RUNNING"
+    world.ecs.stop_task(cluster="c", task=task["taskArn"])
+    stopped(world, [task])
+
+
+def test_the_same_client_token_runs_nothing_twice(world: World, name: str) -> None:
+    world.define(name)
+    token = f"{name}-1"
+    first = eventually(lambda: world.run(name, clientToken=token)["tasks"])
+    again = world.run(name, clientToken=token)["tasks"]
+    assert [one["taskArn"] for one in again] == [one["taskArn"] for one in first]
+    with pytest.raises(world.ecs.exceptions.ConflictException):
+        world.run(name, clientToken=token, count=2)
+    assert len(world.ecs.list_tasks(cluster="c", family=name)["taskArns"]) == 1
+    world.ecs.stop_task(cluster="c", task=first[0]["taskArn"])
+    stopped(world, first)
+
+
+def test_what_cannot_be_run_is_rejected_and_nothing_runs(world: World, name: str) -> None:
+    revision = world.define(name)
+    with pytest.raises(world.ecs.exceptions.ClientException, match="TaskDefinition not found"):
+        world.run(f"{name}:99")
+    with pytest.raises(world.ecs.exceptions.InvalidParameterException, match="named other is not"):
+        world.run(name, overrides={"containerOverrides": [{"name": "other"}]})
+    with pytest.raises(world.ecs.exceptions.InvalidParameterException, match="Network Config"):
+        world.ecs.run_task(cluster="c", taskDefinition=name, launchType="FARGATE")
+    with pytest.raises(world.ecs.exceptions.ClusterNotFoundException):
+        world.ecs.run_task(cluster="other", taskDefinition=name, launchType="FARGATE")
+    world.ecs.deregister_task_definition(taskDefinition=revision)
+    with pytest.raises(world.ecs.exceptions.ClientException, match="TaskDefinition is inactive"):
+        world.run(revision)
+    assert world.ecs.list_tasks(cluster="c", family=name)["taskArns"] == []
+
+
+def test_brokers_restore_by_their_own_definition_with_other_variables(
+    world: World, name: str
+) -> None:
+    """The deployed revision runs once with ZEEBE_RESTORE, and its exit code is the answer."""
+    s3, keys = world.client("s3"), world.instance.config.keys
+    buckets = {what: f"{what}-{uuid.uuid4().hex[:8]}" for what in ("leases", "backups")}
+    for bucket in buckets.values():
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    manifest = {
+        "checkpointPosition": 70,
+        "createdAt": "2026-11-28T07:00:07Z",
+        "brokerVersion": "8.9.16",
+        "partitionCount": 1,
+        "replicationFactor": 1,
+        "checkpointType": "MANUAL_BACKUP",
+    }
+    state = json.dumps(empty() | {"position": 70}).encode()
+    Backups(s3, buckets["backups"]).put(7, 1, state, manifest)
+    environment = {
+        "AWS_ACCESS_KEY_ID": keys.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
+        "AWS_REGION": REGION,
+        "AWS_ENDPOINT_URL": world.instance.config.aws_endpoint,
+        "CAMUNDA_CLUSTER_NODEIDPROVIDER_TYPE": "s3",
+        "CAMUNDA_CLUSTER_NODEIDPROVIDER_S3_BUCKETNAME": buckets["leases"],
+        "CAMUNDA_CLUSTER_NODEIDPROVIDER_S3_LEASEDURATION": "PT3S",
+        "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_S3_BUCKETNAME": buckets["backups"],
+        "CAMUNDA_DATA_PRIMARYSTORAGE_DIRECTORY": "/usr/local/camunda/data",
+    }
+    container = {
+        "name": "orchestration-cluster",
+        "image": "camunda/camunda:8.9.16",
+        "environment": [{"name": key, "value": value} for key, value in environment.items()],
+        "mountPoints": [{"sourceVolume": "data", "containerPath": "/usr/local/camunda/data"}],
+    }
+    world.ecs.register_task_definition(
+        family=name,
+        networkMode="awsvpc",
+        requiresCompatibilities=["FARGATE"],
+        containerDefinitions=[container],
+        volumes=[{"name": "data", "efsVolumeConfiguration": {"fileSystemId": f"fs-{name}"}}],
+    )
+
+    def restored(backup: int) -> tuple[int, str]:
+        variables = {"ZEEBE_RESTORE": "true", "ZEEBE_RESTORE_FROM_BACKUP_ID": str(backup)}
+        given = [{"name": key, "value": value} for key, value in variables.items()]
+        override = {"name": "orchestration-cluster", "environment": given}
+        started_by = f"restore-{uuid.uuid4().hex}"
+        overrides = {"containerOverrides": [override]}
+        tasks = placed(world, name, 1, startedBy=started_by, overrides=overrides)
+        (task,) = stopped(world, tasks)
+        assert task["stopCode"] == "EssentialContainerExited"
+        log = world.instance.config.root / "fargate" / "tasks" / task["taskArn"].split("/")[-1]
+        return task["containers"][0]["exitCode"], (log / "orchestration-cluster.log").read_text()
+
+    code, log = restored(9)
+    assert code == 1
+    assert "The restore failed: The backup cannot be restored: 9: it does not exist" in log
+    code, log = restored(7)
+    assert code == 0, log
+    assert "Successfully restored broker from backup 7" in log
+    data = world.instance.config.root / "fargate" / "efs" / f"fs-{name}"
+    (seed,) = data.rglob("seed.json")
+    assert json.loads(seed.read_text())["position"] == 70
+    code, log = restored(7)
+    assert code == 0, "repeating it is harmless"
+    assert "has already been restored" in log

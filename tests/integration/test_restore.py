@@ -139,6 +139,72 @@ def test_restore_in_place(tmp_path: Path, leases: Leases) -> None:
         settled(cluster, before, after)
 
 
+def test_a_backup_is_restored_into_as_many_partitions_as_it_has(
+    tmp_path: Path, leases: Leases
+) -> None:
+    path = "/actuator/backupRuntime"
+    four = {"CAMUNDA_CLUSTER_PARTITIONCOUNT": "4"}
+    with brokers(tmp_path, BLOCK, leases, partitions=PARTITIONS) as cluster:
+        worked_on(cluster, "before", backup_id=7)
+        change = cluster.change(0, "PATCH", "/actuator/cluster", {"partitions": {"count": 4}})
+        assert change["status"] == "COMPLETED"
+        after = worked_on(cluster, "after", backup_id=8)
+        assert {int(key) >> 51 for key in after.acknowledged.values()} == {1, 2, 3, 4}
+        ranges = cluster.ask(0, f"{path}/state")[1]["ranges"]
+        starts = {one["partitionId"]: one["start"]["checkpointId"] for one in ranges}
+        assert starts == {1: 7, 2: 7, 3: 7, 4: 8}, "a new partition has no log before it"
+        for task in TASKS:
+            cluster.kill(task, signal.SIGTERM)
+
+        for backup, environment, why in (
+            (8, {}, "8: it has 4 partitions with replication factor 3, the cluster 3 with 3"),
+            (7, four, "7: it has 3 partitions with replication factor 3, the cluster 4 with 3"),
+        ):
+            lost(cluster, leases)
+            cluster.start(0, restore=[f"--backupId={backup}"], environment=environment)
+            assert cluster.ended(0) == 1
+            assert why in cluster.log(0)
+        lost(cluster, leases)
+        for task in TASKS:
+            cluster.start(task, restore=["--backupId=8"], environment=four)
+        assert [cluster.ended(task) for task in TASKS] == [0, 0, 0], cluster.log(0)
+        for task in TASKS:
+            cluster.start(task, environment=four)
+        assert eventually(lambda: cluster.ready(*TASKS), 40), cluster.log(0)
+        settled(cluster, after)
+
+
+def test_a_restore_that_was_interrupted_is_repeated(tmp_path: Path, leases: Leases) -> None:
+    """A node that is restored waits for the others; all of them start again and it is whole."""
+    with brokers(tmp_path, BLOCK, leases, partitions=PARTITIONS) as cluster:
+        before = worked_on(cluster, "before", backup_id=7)
+        for task in TASKS:
+            cluster.kill(task, signal.SIGTERM)
+        lost(cluster, leases)
+        done = "Successfully restored broker from backup 7"
+        for task in (0, 1):
+            cluster.start(task, restore=["--backupId=7"])
+        assert eventually(lambda: done in cluster.log(0) and done in cluster.log(1), 20)
+        for task in (0, 1):
+            assert cluster.tasks[task].poll() is None, "one is missing: they wait"
+            cluster.kill(task)
+
+        for task in TASKS:
+            cluster.start(task, restore=["--backupId=7"])
+        assert [cluster.ended(task) for task in TASKS] == [0, 0, 0], cluster.log(0)
+        assert sum(cluster.log(task).count(done) for task in TASKS) == 3, "each node once"
+        for task in TASKS:
+            cluster.start(task)
+        assert eventually(lambda: cluster.ready(*TASKS), 40), cluster.log(0)
+        settled(cluster, before)
+
+
+def lost(cluster: Brokers, leases: Leases) -> None:
+    """Lose data and leases of brokers that are stopped."""
+    shutil.rmtree(cluster.directory / "data", ignore_errors=True)
+    empty(leases.client(), cluster.lease_bucket)
+
+
 def exporters_and_exporting(cluster: Brokers) -> None:
     path = "/actuator/exporters/rdbms"
     change = cluster.change(0, "POST", f"{path}/disable", None)
@@ -172,7 +238,9 @@ def assert_they_fit(s3: Any, bucket: str, backup_id: int) -> None:
     """Nothing that was under way between partitions is in none of them, or known too early."""
     states = {}
     for partition in range(1, PARTITIONS + 1):
-        key = f"backups/{backup_id}/{partition}/snapshot.json"
+        prefix = f"contents/{partition}/{backup_id}/"
+        found = s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
+        key = next(one["Key"] for one in found if one["Key"].endswith("/snapshot.json"))
         states[partition] = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
     known = {
         one["element"]

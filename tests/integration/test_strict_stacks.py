@@ -92,6 +92,24 @@ def test_a_log_group_is_named_after_its_stack_and_keeps_its_name(here: Instance)
     assert len(api.describe_log_groups(logGroupNamePrefix="groups-Logs-")["logGroups"]) == 2
 
 
+def test_a_secret_that_was_retained_keeps_its_value(here: Instance) -> None:
+    def keeping(text: str) -> dict[str, Any]:
+        properties = {"SecretString": text}
+        kept = {"Type": "AWS::SecretsManager::Secret", "DeletionPolicy": "Retain"}
+        return {"Resources": {"Secret": {**kept, "Properties": properties}}}
+
+    api = here.client("secretsmanager")
+    deploy(here, "create", "keeping", keeping("first"))
+    kept = physical_id(here, "keeping", "Secret")
+    assert re.fullmatch(r"Secret-[A-Za-z0-9]{12}", kept)
+    deploy(here, "update", "keeping", keeping("second"))
+    assert physical_id(here, "keeping", "Secret") == kept
+    assert delete(here, "keeping") == {}
+    deploy(here, "create", "keeping", keeping("other"))
+    assert physical_id(here, "keeping", "Secret") != kept
+    assert api.get_secret_value(SecretId=kept)["SecretString"] == "second"
+
+
 def test_a_log_group_that_gives_up_its_own_name_is_replaced(here: Instance) -> None:
     deploy(here, "create", "named", logs(LogGroupName="own"))
     assert physical_id(here, "named", "Logs") == "own"

@@ -15,15 +15,19 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from lifecycle.api.routes import ROUTES
+from lifecycle.backup.request import read_backup_request
 from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.freeze import read_reason
 from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.stack import Stack
 from lifecycle.cluster.validation import MOST_PROBLEMS
 from lifecycle.errors import InvalidRequest
+from lifecycle.manage.request import read_manage_request
 from lifecycle.operation.record import Execution
 from lifecycle.provisioning.request import read_plan_request, read_provision_request
+from lifecycle.rehearsal.request import read_rehearsal_request
 from lifecycle.restart.request import read_restart_request
+from lifecycle.restore.request import read_restore_request
 from lifecycle.rotation.request import read_rotation_request
 from lifecycle.scaling.request import read_scale_request
 from lifecycle.teardown.decisions import read_teardown_request
@@ -42,6 +46,13 @@ BODIES: dict[str, Any] = {
     "scalePartitions": {"partitions": 6},
     "restartService": {"service": "brokers", "broker": 1},
     "rotateSecrets": {"secrets": ["admin", "connectors"]},
+    "openManagement": {"minutes": 60, "cidrs": ["10.1.0.0/16"]},
+    "closeManagement": {"dryRun": True},
+    "restoreCluster": {"confirm": "demo", "to": "2026-11-30T08:00:00Z"},
+    "rehearseRestore": {"dryRun": True},
+    "takeBackup": {"dryRun": True},
+    "deleteBackup": {"confirm": "demo", "dryRun": True},
+    "deleteFormerData": {"confirm": "demo", "acceptNoFinalSnapshot": True},
     "planChange": {"provision": {"parameters": {"Brokers": 3}, "replace": ["FileSystem"]}},
 }
 DEEP = "[" * 1500 + "]" * 1500
@@ -187,6 +198,10 @@ def test_no_id_or_name_makes_the_api_fail(text: str) -> None:
     answered(api, by_name["scaleBrokers"], headers=headers, body='{"count": 4}')
 
 
+def acting(raw: object, action: str) -> object:
+    return {"action": action, **raw} if isinstance(raw, dict) else raw
+
+
 READERS: dict[str, Callable[[object], object]] = {
     "provisionCluster": lambda raw: read_provision_request(raw, cluster_parameters()),
     "tearDownCluster": read_teardown_request,
@@ -194,6 +209,13 @@ READERS: dict[str, Callable[[object], object]] = {
     "scalePartitions": read_scale_request,
     "restartService": read_restart_request,
     "rotateSecrets": read_rotation_request,
+    "openManagement": lambda raw: read_manage_request(acting(raw, "open-management")),
+    "closeManagement": lambda raw: read_manage_request(acting(raw, "close-management")),
+    "restoreCluster": read_restore_request,
+    "rehearseRestore": read_rehearsal_request,
+    "takeBackup": lambda raw: read_backup_request(acting(raw, "take")),
+    "deleteBackup": lambda raw: read_backup_request(acting(raw, "delete")),
+    "deleteFormerData": lambda raw: read_backup_request(acting(raw, "delete-former-data")),
     "planChange": lambda raw: read_plan_request(raw, cluster_parameters()),
     "freezeCluster": lambda raw: read_reason(raw) if isinstance(raw, dict) else None,
 }

@@ -71,7 +71,19 @@ def test_what_differs_has_another_hash(one: Any, other: Any) -> None:
 
 @given(
     cluster=st.from_regex(r"[a-z][a-z0-9-]{1,18}", fullmatch=True),
-    verb=st.sampled_from(["provision", "scale", "restart", "rotate", "plan", "teardown"]),
+    verb=st.sampled_from(
+        [
+            "provision",
+            "scale",
+            "restart",
+            "rotate",
+            "manage",
+            "backup",
+            "restore",
+            "plan",
+            "teardown",
+        ]
+    ),
     key=st.from_regex(r"[A-Za-z0-9_-]{1,40}", fullmatch=True),
 )
 def test_an_id_tells_its_parts_and_fits_step_functions(cluster: str, verb: str, key: str) -> None:

@@ -28,6 +28,7 @@ from lifecycle.provisioning.start_services import START_SECONDS, ServiceStarter
 
 from tests.fakes.s3 import FakeLeases
 from tests.property.test_scaling import Scale as Scaling
+from tests.support.backups import fresh
 from tests.support.beginning import begin_operation
 from tests.support.definitions import Function, execution_arn, load_handler
 from tests.support.interpreter import Execution
@@ -166,6 +167,7 @@ def provision_functions(world: RollingWorld, execute: Callable[[], None]) -> dic
             "ecsCluster": "control-demo",
             "verifyWithProcessInstances": False,
             "onStartFailure": "keep",
+            "backup": {"maxAgeHours": 4, "acceptNoBackup": False, "snapshot": False},
         },
         "BeginOperation": begin_operation(world),
         "PreflightCluster": lambda _: {},
@@ -176,12 +178,14 @@ def provision_functions(world: RollingWorld, execute: Callable[[], None]) -> dic
             "replace": [],
             "services": {},
         },
-        "CheckChangeSet": lambda _: {"status": "READY", "changes": []},
+        "CheckChangeSet": lambda _: {"status": "READY", "changes": [], "needsBackup": False},
+        "TakeBackup": fresh,
         "ExecuteChangeSet": execute_change_set,
         "FollowStack": lambda _: {"status": "DONE"},
         "RollBackStack": lambda _: pytest.fail("no stack is stuck"),
         "ReadCluster": lambda _: dict(world.outputs),
         "SeedDatabase": lambda _: {"roles": []},
+        "SeedLogin": lambda _: pytest.fail("no user pool was made"),
         "StartServices": load_handler("start_services", service_starter=starter),
         "RollServices": load_handler("roll_services", service_roller=lambda: world.roller),
         "FollowStart": follow_start,

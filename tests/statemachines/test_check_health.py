@@ -29,6 +29,7 @@ class Check:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         # The engine says when an execution started, by the clock on the wall.
         self.health = HealthWorld(clock=TestClock(datetime.now(UTC)))
+        self.health.cloud.now = self.health.clock.now()
         self.monkeypatch = monkeypatch
         health = self.health
         stacks = FakeStacks()

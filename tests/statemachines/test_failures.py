@@ -13,10 +13,20 @@ from lifecycle.scaling.decision import TASKS_PATIENCE
 from lifecycle.teardown.decisions import STOP_SECONDS
 
 from tests.statemachines.engine import Control, run
+from tests.statemachines.test_backup import FUNCTIONS as BACKUP_FUNCTIONS
+from tests.statemachines.test_backup import Backing
+from tests.statemachines.test_former_data import DeletingFormerData
+from tests.statemachines.test_manage import FUNCTIONS as MANAGE_FUNCTIONS
+from tests.statemachines.test_manage import Manage
 from tests.statemachines.test_plan import Plan
 from tests.statemachines.test_provision import INPUT, Provision
+from tests.statemachines.test_rehearse import FUNCTIONS as REHEARSE_FUNCTIONS
+from tests.statemachines.test_rehearse import Rehearse
 from tests.statemachines.test_restart import FUNCTIONS as RESTART_FUNCTIONS
 from tests.statemachines.test_restart import Restart
+from tests.statemachines.test_restore import FUNCTIONS as RESTORE_FUNCTIONS
+from tests.statemachines.test_restore import Restore
+from tests.statemachines.test_restore_from import BUCKET, NewCluster
 from tests.statemachines.test_rotate import FUNCTIONS as ROTATE_FUNCTIONS
 from tests.statemachines.test_rotate import Rotation
 from tests.statemachines.test_scale import FUNCTIONS as SCALE_FUNCTIONS
@@ -58,6 +68,7 @@ ProvisionFunctions = (
     "FollowStack",
     "ReadCluster",
     "SeedDatabase",
+    "SeedLogin",
     "StartServices",
     "FollowStart",
     "VerifyCluster",
@@ -66,12 +77,18 @@ ProvisionFunctions = (
 TeardownFunctions = (
     "PlanTeardown",
     "BeginOperation",
+    "CloseWays",
     "StopCluster",
     "EmptyBuckets",
     "DeleteStack",
     "FinishOperation",
 )
 PlanFunctions = ("ValidateRequest", "PreflightCluster", "CreatePlan", "RenderPlan")
+
+
+RESTORE_OTHERS = {"RollServices", "RollBackStack", "PreflightCluster", "CopyBackups", "SeedLogin"}
+FORMER_FUNCTIONS = {"VerifyCluster", "DeleteFormerData"}
+NEW_CLUSTER_OTHERS = {"RollServices", "RollBackStack", "SeedLogin"}
 
 
 class Provisioning(Provision):
@@ -81,6 +98,8 @@ class Provisioning(Provision):
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(monkeypatch)
+        pool = {"CognitoUserPoolId": "eu-central-1_Ab12Cd34E"}
+        self.world.stacks.outputs = {**self.world.stacks.outputs, **pool}
         self.control = Control()
 
     def run(self, number: int = 1) -> Result:  # type: ignore[override]
@@ -202,6 +221,124 @@ class Planning(Plan):
         )
 
 
+class Managing(Manage):
+    """The manage machine, as the harness drives it."""
+
+    def run(self, number: int = 1) -> Result:  # type: ignore[override]
+        return super().run(number, minutes=480)
+
+    def reached(self) -> bool:
+        """It is open, and its end has a schedule."""
+        world = self.world
+        ends = {at for at, _ in world.schedules.schedules.values()}
+        return (
+            len(world.door.now.targets) == 3
+            and len(world.door.now.ends) == 2
+            and world.door.now.end in ends
+            and world.overdue == []
+        )
+
+
+class Restoring(Restore):
+    """The restore machine, as the harness drives it: of one backup, to which it goes once."""
+
+    def run(self, number: int = 1) -> Result:  # type: ignore[override]
+        if number > 1:
+            # A restore is refused, with nothing changed, until CloudFormation has finished.
+            self.world.pass_seconds(1)
+        return super().run(number, backup=97)
+
+    def reached(self) -> bool:
+        """The cluster runs on the restored data, made once, and the former database is there."""
+        world = self.world
+        database = world.present["DatabaseClusterId"]
+        return (
+            world.present["DataGeneration"] == "2"
+            and world.desired == {"orchestration-cluster": 3, "connectors": 1}
+            and world.restored.contents[database] == world.moment(97)
+            and "control-demo-databasecluster-1" in world.restored.databases
+            and len(world.restored.made) == 1
+            and world.restore_tasks.alive == []
+            and world.restore_tasks.most_at_once == 3
+        )
+
+
+class MakingNew(NewCluster):
+    """The restore machine, as the harness drives it: a new cluster of another one's backups."""
+
+    def run(self, number: int = 1) -> Result:  # type: ignore[override]
+        if number > 1:
+            # See Restoring.
+            self.world.pass_seconds(1)
+        return super().run(number, backup=99)
+
+    def reached(self) -> bool:
+        """There is one cluster on the restored data, and the source is as it was."""
+        world = self.world
+        return (
+            list(world.stacks.stacks) == ["control-demo"]
+            and world.present["DataGeneration"] == "2"
+            and world.desired == {"orchestration-cluster": 3, "connectors": 1}
+            and world.restore_tasks.alive == []
+            and world.restore_tasks.most_at_once == 3
+            and len(world.backup_buckets.contents(BUCKET)) == 3
+            and set(world.user_secrets.copied) == {"arn:secret:admin", "arn:secret:connectors"}
+        )
+
+
+class BackingUp(Backing):
+    """The backup machine, as the harness drives it."""
+
+    def run(self, number: int = 1) -> Result:  # type: ignore[override]
+        return super().run(number)
+
+    def reached(self) -> bool:
+        """There is one pair for each execution at most, and one at least."""
+        pairs = [
+            one.tags["camunda:backup"]
+            for one in self.world.databases.taken.values()
+            if "camunda:backup" in one.tags
+        ]
+        return 1 <= len(pairs) <= len(self.began) and len(set(pairs)) == len(pairs)
+
+
+class Rehearsing(Rehearse):
+    """The rehearse machine, as the harness drives it, with an operator who removes a trial."""
+
+    def run(self, number: int = 1) -> Result:  # type: ignore[override]
+        if not self.control.redrive and number > 1:
+            # A rehearsal is refused while the trial of one that was stopped is there.
+            self.world.remove_trial()
+            self.world.children.forget()
+        return super().run(number)
+
+    def reached(self) -> bool:
+        """The trial is gone, and so are the instances that were planted."""
+        return (
+            set(self.world.stacks.stacks) == {STACK}
+            and self.world.questions[-1] == ("remove markers", "demo")
+            and self.world.children.order[-3:] == ["backup", "restore", "teardown"]
+        )
+
+
+class DeletingFormer(DeletingFormerData):
+    """The backup machine where it deletes former data, as the harness drives it."""
+
+    def run(self, number: int = 1) -> Result:  # type: ignore[override]
+        return super().run(number)
+
+    def reached(self) -> bool:
+        """Only the present database is there, and the former one has its final snapshot."""
+        former = self.world.former
+        return (
+            list(former.beside) == ["database-1"]
+            and former.snapshots["database-0"].startswith("database-0-final-")
+            and not former.snapshots["copy-1"]
+            and former.buckets == ["bucket-nodes"]
+            and set(self.world.storage.objects.values()) == {0}
+        )
+
+
 MACHINES: dict[str, Callable[[pytest.MonkeyPatch], Machine]] = {
     "provision": Provisioning,
     "teardown": Removal,
@@ -209,16 +346,30 @@ MACHINES: dict[str, Callable[[pytest.MonkeyPatch], Machine]] = {
     "scale in": lambda monkeypatch: Scaling(monkeypatch, 4, 3),
     "restart": Restarting,
     "rotate": Rotating,
+    "manage": Managing,
+    "backup": BackingUp,
+    "delete former": DeletingFormer,
     "plan": Planning,
+    "restore": Restoring,
+    "restore new": MakingNew,
+    "rehearse": Rehearsing,
 }
 CALLED: dict[str, tuple[str, ...]] = {
     "provision": ProvisionFunctions,
     "teardown": TeardownFunctions,
     "scale out": tuple(name for name in SCALE_FUNCTIONS if name != "ProtectTasks"),
     "scale in": SCALE_FUNCTIONS,
-    "restart": RESTART_FUNCTIONS,
+    "restart": tuple(name for name in RESTART_FUNCTIONS if name != "TakeBackup"),
     "rotate": ROTATE_FUNCTIONS,
+    "manage": MANAGE_FUNCTIONS,
+    "backup": tuple(one for one in BACKUP_FUNCTIONS if one not in FORMER_FUNCTIONS),
+    "delete former": tuple(
+        one for one in BACKUP_FUNCTIONS if one not in {"TakeBackup", "DeleteBackups"}
+    ),
     "plan": PlanFunctions,
+    "restore": tuple(one for one in RESTORE_FUNCTIONS if one not in RESTORE_OTHERS),
+    "restore new": tuple(one for one in RESTORE_FUNCTIONS if one not in NEW_CLUSTER_OTHERS),
+    "rehearse": REHEARSE_FUNCTIONS,
 }
 # Lock, record, report and events: what an operation tells of itself.
 RECORDS = {"table", "artifacts", "events"}
@@ -236,16 +387,22 @@ def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def test_every_function_of_the_machines_is_among_the_states(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # A start that fails, a new revision, a stack that is stuck and a refused plan call these; they
-    # have their own tests.
+    # A start that fails, a new revision, a stack that is stuck, a refused plan and a restart of all
+    # brokers call these; they have their own tests.
     others = {
-        "provision": {"StopServices", "RollServices", "RollBackStack"},
+        "provision": {"StopServices", "RollServices", "RollBackStack", "TakeBackup"},
         "teardown": set(),
         "scale out": {"ProtectTasks"},
         "scale in": set(),
-        "restart": set(),
+        "restart": {"TakeBackup"},
         "rotate": set(),
+        "manage": set(),
+        "backup": set(FORMER_FUNCTIONS),
+        "delete former": {"TakeBackup", "DeleteBackups"},
         "plan": {"FailPlan", "PlanScale", "PlanTeardown"},
+        "restore": RESTORE_OTHERS,
+        "restore new": NEW_CLUSTER_OTHERS,
+        "rehearse": set(),
     }
     for name, make in MACHINES.items():
         assert set(make(monkeypatch).functions) - others[name] == set(CALLED[name])

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from lifecycle.cluster.names import change_set_name
+from lifecycle.cluster.stack import ResourceChange
 from lifecycle.errors import AwsUnavailable
 from lifecycle.plans.read import as_text
 from lifecycle.preflight.checks import Quota
@@ -13,11 +14,37 @@ from lifecycle.settings import Settings
 
 from tests.statemachines.engine import Control, run
 from tests.statemachines.test_provision import NEXT_MINOR, Provision
+from tests.support.declared import in_clear
 from tests.support.definitions import Function, Result, load_handler
 from tests.support.failures import Killed
+from tests.support.login import KEYCLOAK, RESOLVED
 from tests.support.world import CONTROL, REGISTRIES, TEMPLATE, World
 
 STACK = "control-demo"
+
+
+ISSUER_ANSWER = {
+    "provider": {
+        "issuer": RESOLVED["OidcIssuer"],
+        "tokenEndpoint": RESOLVED["OidcTokenUrl"],
+        "authorizationEndpoint": f"{RESOLVED['OidcIssuer']}/protocol/openid-connect/auth",
+        "endSession": f"{RESOLVED['OidcIssuer']}/protocol/openid-connect/logout",
+        "grants": ["authorization_code", "client_credentials"],
+        "claims": ["preferred_username", "client_id"],
+        "keys": 1,
+        "keysProblem": "",
+        "algorithms": ["RS256"],
+    },
+    "token": {
+        "signed": True,
+        "issuer": RESOLVED["OidcIssuer"],
+        "algorithm": "RS256",
+        "client": RESOLVED["OidcHealthClientId"],
+        "hasUsername": True,
+        "audiences": [RESOLVED["OidcClientId"]],
+        "seconds": 300,
+    },
+}
 
 
 class Plan:
@@ -45,6 +72,7 @@ class Plan:
         return {
             "ValidateRequest": load_handler(
                 "validate_request",
+                cluster_parameters=in_clear,
                 registries=lambda: REGISTRIES,
                 settings=lambda: settings,
                 stacks=lambda: world.stacks,
@@ -123,6 +151,45 @@ def test_an_update_is_planned_applied_and_touches_no_count(
     assert result.status == "SUCCEEDED", result.cause
     assert plan.world.desired["orchestration-cluster"] == 5
     assert plan.world.stacks.stacks[STACK].parameters["LogRetentionDays"] == "90"
+
+
+def test_a_cluster_goes_to_an_identity_provider_by_a_plan_and_never_back(
+    plan: Plan, provision: Provision
+) -> None:
+    provision.run()
+    world = plan.world
+    role = ResourceChange(
+        "Modify", "OrchestrationExecutionRole", "AWS::IAM::Role", "False", properties=("Policies",)
+    )
+    world.stacks.changed_by = {"Authentication": [role], "Connectors": [role]}
+    world.probe.answers["issuer"] = ISSUER_ANSWER
+
+    def parameters() -> dict[str, str]:
+        return dict(world.stacks.stacks[STACK].parameters)
+
+    before = parameters()
+    at_once = provision.run({"clusterName": "demo", "parameters": KEYCLOAK}, number=2)
+    assert (at_once.status, at_once.error) == ("FAILED", "PreflightFailed")
+    assert "Create a plan" in at_once.cause
+    assert parameters() == before
+
+    planned = plan.run(parameters=KEYCLOAK).output["plan"]
+    assert parameters() == before
+    stored = json.loads(world.artifacts.objects[planned["planKey"]])
+    assert any("no way back" in one for one in stored["warnings"])
+    assert KEYCLOAK["OidcIssuer"] in world.artifacts.objects[planned["textKey"]].decode()
+    applied = provision.run(planned["apply"], number=3)
+    assert applied.status == "SUCCEEDED", applied.cause
+    assert {name: parameters()[name] for name in RESOLVED} == RESOLVED
+
+    later = provision.run({"clusterName": "demo", "parameters": {"Connectors": 2}}, number=4)
+    assert later.status == "SUCCEEDED", later.cause
+    assert parameters() == {**before, **RESOLVED, "Connectors": "2"}
+    back = provision.run(
+        {"clusterName": "demo", "parameters": {"Authentication": "basic"}}, number=5
+    )
+    assert (back.status, back.error) == ("FAILED", "InvalidRequest")
+    assert parameters()["Authentication"] == "oidc"
 
 
 def test_a_teardown_is_planned_with_all_that_goes_and_stays(
@@ -325,9 +392,11 @@ def test_a_plan_of_another_minor_tells_that_a_way_back_is_missing_and_is_checked
     assert result.status == "SUCCEEDED", result.cause
     stored = json.loads(provision.world.artifacts.objects[result.output["plan"]["planKey"]])
     (check,) = [one for one in stored["preflight"]["checks"] if one["name"] == "way back"]
-    assert check["result"] == "WARN"
+    assert check["result"] == "PASS"
+    assert "what is missing is taken before the first change" in check["seen"]
     assert any("no way back from 8.10.0 to 8.9.22" in one for one in stored["warnings"])
     apply = result.output["plan"]["apply"]
+    provision.world.probe.answers["backup"] = {"state": "", "at": None, "problem": "no answer"}
     assert provision.run(apply, number=2).error == "PreflightFailed"
     options = {"acceptNoWayBack": True, "verifyWithProcessInstances": False}
     applied = provision.run({**apply, **options}, number=3)

@@ -17,6 +17,7 @@ from lifecycle.errors import (
     IamLoginRefused,
     LifecycleError,
     ProbeAsleep,
+    UserPoolUnusable,
 )
 from lifecycle.preflight.way_back import Snapshot
 from lifecycle.services.stops import StoppedTask
@@ -24,8 +25,10 @@ from lifecycle.settings import Settings
 from lifecycle.verification.process_instances import PATIENCE_SECONDS, WAIT_SECONDS
 
 from local.aws.strict.sleeping_functions import WAKING_SECONDS, Sleepers
-from tests.statemachines.engine import run
+from tests.statemachines.engine import Control, run
+from tests.support.backups import fresh
 from tests.support.beginning import begin_operation
+from tests.support.declared import in_clear
 from tests.support.definitions import Function, Result, load_handler
 from tests.support.failures import Killed
 from tests.support.rolling import NEWEST, RollingWorld
@@ -45,6 +48,7 @@ class Provision:
         self.monkeypatch = monkeypatch
         self.on_wait: Callable[[World], None] = self.all_goes_well
         self.seeds: list[dict[str, Any]] = []
+        self.logins: list[str] = []
         self.seed_errors: list[Exception] = []
         # What runs in the brokers' service, one by one; moved only when a test has a revision more.
         self.rolling = RollingWorld()
@@ -78,6 +82,7 @@ class Provision:
         return {
             "ValidateRequest": load_handler(
                 "validate_request",
+                cluster_parameters=in_clear,
                 registries=lambda: REGISTRIES,
                 settings=lambda: settings,
                 stacks=lambda: world.stacks,
@@ -95,11 +100,13 @@ class Provision:
                 **stack,
             ),
             "CheckChangeSet": load_handler("check_change_set", **stack),
+            "TakeBackup": fresh,
             "ExecuteChangeSet": load_handler("execute_change_set", **stack),
             "FollowStack": load_handler("follow_stack", **stack),
             "RollBackStack": load_handler("roll_back_stack", **stack),
             "ReadCluster": load_handler("read_cluster", **stack),
             "SeedDatabase": seed,
+            "SeedLogin": self.seed_login,
             "StartServices": load_handler("start_services", **start),
             "RollServices": load_handler(
                 "roll_services", service_roller=lambda: self.rolling.roller
@@ -110,7 +117,12 @@ class Provision:
             "FinishOperation": load_handler("finish_operation", finisher=lambda: world.finisher),
         }
 
-    def run(self, given: Any = INPUT, number: int = 1) -> Result:
+    def seed_login(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Record what the function gets; it returns names of clients, never a value."""
+        self.logins.append(event["cluster"]["CognitoUserPoolId"])
+        return {"userPool": event["cluster"]["CognitoUserPoolId"], "clients": {"web": "stored"}}
+
+    def run(self, given: Any = INPUT, number: int = 1, control: Control | None = None) -> Result:
         def waited(seconds: int) -> None:
             self.world.clock.pass_seconds(seconds)
             self.rolling.pass_seconds(seconds)
@@ -123,6 +135,7 @@ class Provision:
             monkeypatch=self.monkeypatch,
             on_wait=waited,
             name=operation(number).operation_id,
+            control=control,
         )
 
     def interrupt_before(self, function: str, happens: Callable[[], None], *, after: int) -> None:
@@ -170,6 +183,39 @@ def test_a_cluster_is_made_from_nothing(provision: Provision) -> None:
     assert result.output["outputs"]["EcsClusterName"] == "control-demo"
     assert world.table.locks == {}
     assert json.loads(world.artifacts.objects[result.output["reportKey"]])["timeline"]
+
+
+def test_the_clients_of_a_user_pool_have_their_secrets_before_a_task_starts(
+    provision: Provision,
+) -> None:
+    world = provision.world
+    world.stacks.outputs = {**OUTPUTS, "CognitoUserPoolId": "eu-central-1_Ab12Cd34E"}
+    result = provision.run()
+    assert result.status == "SUCCEEDED", result.cause
+    assert provision.logins == ["eu-central-1_Ab12Cd34E"]
+    calls = result.calls
+    assert calls.index("SeedDatabase") < calls.index("SeedLogin") < calls.index("StartServices")
+
+
+def test_without_a_user_pool_nothing_of_the_login_is_seeded(provision: Provision) -> None:
+    result = provision.run()
+    assert result.status == "SUCCEEDED", result.cause
+    assert "SeedLogin" not in result.calls
+
+
+def test_a_pool_that_cannot_be_used_ends_it_by_name_before_a_task_starts(
+    provision: Provision,
+) -> None:
+    provision.world.stacks.outputs = {**OUTPUTS, "CognitoUserPoolId": "eu-central-1_Ab12Cd34E"}
+
+    def failing(event: dict[str, Any]) -> Any:
+        raise UserPoolUnusable(f"no client in {event['cluster']['CognitoUserPoolId']}")
+
+    provision.functions["SeedLogin"] = failing
+    result = provision.run()
+    assert (result.status, result.error) == ("FAILED", "UserPoolUnusable")
+    assert "StartServices" not in result.calls
+    assert provision.world.table.locks == {}
 
 
 def test_the_stack_is_protected_before_anything_holds_data(provision: Provision) -> None:
@@ -306,10 +352,10 @@ NEXT_MINOR: dict[str, Any] = {
 def test_another_minor_needs_a_way_back_or_its_waiver(provision: Provision) -> None:
     world = provision.world
     provision.run()
-    world.probe.answers["backup"] = {"state": "", "at": None, "problem": ""}
+    world.probe.answers["backup"] = {"state": "", "at": None, "problem": "no broker answers"}
     refused = provision.run(NEXT_MINOR, number=2)
     assert (refused.status, refused.error) == ("FAILED", "PreflightFailed")
-    assert "there is no backup of the brokers" in refused.cause
+    assert "the backups could not be read: no broker answers" in refused.cause
     assert "no available snapshot" not in refused.cause
     assert "snapshots could not be read" in refused.cause
     assert world.stacks.stacks["control-demo"].parameters["OrchestrationImage"].endswith("8.9.22")

@@ -14,6 +14,7 @@ from lifecycle.services.startup import Deployment
 
 from tests.fakes.management_simulation import Member
 from tests.statemachines.engine import Control, run
+from tests.support.declared import in_clear
 from tests.support.definitions import Function, Result, load_handler
 from tests.support.scaling import SETTINGS, ScalingWorld, scale_functions, scale_operation
 from tests.support.world import REGISTRIES
@@ -696,6 +697,7 @@ class TestPlan:
         functions |= {
             "ValidateRequest": load_handler(
                 "validate_request",
+                cluster_parameters=in_clear,
                 registries=lambda: REGISTRIES,
                 settings=lambda: SETTINGS,
                 stacks=lambda: world.stacks,
@@ -1087,7 +1089,7 @@ class TestPartitions:
         grown(adding, 6)
 
     def test_a_backup_that_is_refused_is_told(self, adding: Scale) -> None:
-        def no_backup() -> int:
+        def no_backup(*_: object) -> int:
             raise ManagementRefused("10.0.0.10 answered HTTP 400: exhausted.")
 
         adding.monkeypatch.setattr(adding.world.brokers, "back_up", no_backup)

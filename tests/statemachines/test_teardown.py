@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from lifecycle.cluster.contract import ClusterOutputs
+from lifecycle.cluster.former_data import DatabaseBeside
 from lifecycle.cluster.freeze import Freeze
 from lifecycle.cluster.names import tags
 from lifecycle.teardown.discovery import NamedService
@@ -75,6 +77,7 @@ class Teardown:
     @staticmethod
     def all_goes_well(world: World) -> None:
         world.stacks.finish()
+        world.former.advance()
         world.bring_down()
 
     def _functions(self) -> dict[str, Function]:
@@ -84,6 +87,7 @@ class Teardown:
                 "plan_teardown", teardown_planner=lambda: world.teardown_planner
             ),
             "BeginOperation": begin_operation(world),
+            "CloseWays": lambda event: world.closer.close(event["cluster"], now=event["now"]),
             "StopCluster": load_handler("stop_cluster", cluster_stopper=lambda: world.stopper),
             "EmptyBuckets": load_handler("empty_buckets", trial_emptier=lambda: world.emptier),
             "DeleteStack": load_handler("delete_stack", stack_deleter=lambda: world.deleter),
@@ -146,6 +150,8 @@ def blocker(world: World) -> tuple[str, str] | None:
     for namespace, services in world.namespaces.inside.items():
         if any(one.identifier not in held for one in services):
             return "ServiceConnectNamespace", f"Namespace {namespace} has associated services"
+    if world.former.beside:
+        return "SubnetGroup", "Cannot delete the subnet group because a cluster still uses it"
     if DATABASE in world.databases.protected:
         return "Database", "Cannot delete protected Cluster, please disable deletion protection"
     if world.balancers.protected:
@@ -464,6 +470,143 @@ def test_a_trial_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert teardown.world.storage.objects == {"leases-1": 0}
     assert result.calls.count("EmptyBuckets") == 4
     assert is_gone(teardown.world)
+
+
+FORMER = DatabaseBeside("control-demo-former-1", "available", None)
+COPY = DatabaseBeside("control-demo-staging-1-0a", "available", None, copy=True)
+
+
+def test_what_restores_have_left_goes_before_the_subnet_group(teardown: Teardown) -> None:
+    world = teardown.world
+    world.former.beside = {one.name: one for one in (FORMER, COPY)}
+    world.former.buckets = ["control-demo-nodeidbucket-former"]
+    world.databases.taken[DATABASE] = ["control-demo-snapshot-database"]
+
+    def finish(world: World) -> None:
+        for name, snapshot in world.former.snapshots.items():
+            world.databases.taken[name] = [snapshot] if snapshot else []
+        Teardown.all_goes_well(world)
+
+    teardown.on_wait = finish
+    result = teardown.run()
+    assert result.status == "SUCCEEDED", result.cause
+    assert is_gone(world)
+    assert world.former.beside == {}
+    final = world.former.snapshots[FORMER.name]
+    assert final.startswith(f"{FORMER.name}-final-")
+    assert world.former.snapshots[COPY.name] == ""
+    plan = result.output["plan"]
+    assert plan["formerDatabases"] == [FORMER.name]
+    assert f"former database {FORMER.name}, which a restore has replaced; its" in plan["text"]
+    assert "control-demo-nodeidbucket-former" in {one["id"] for one in plan["kept"]}
+    assert world.former.buckets == ["control-demo-nodeidbucket-former"]
+    assert result.output["snapshots"] == ["control-demo-snapshot-database", final]
+
+
+def test_final_snapshots_of_the_longest_names_have_room_and_differ(teardown: Teardown) -> None:
+    """CloudFormation's identifiers of Aurora clusters have up to 63 characters and differ last."""
+    world = teardown.world
+    names = [f"control-demo-{'x' * 37}-{one * 12}" for one in "ab"]
+    assert {len(one) for one in names} == {63}
+    world.former.beside = {one: replace(FORMER, name=one) for one in names}
+    result = teardown.run()
+    assert result.status == "SUCCEEDED", result.cause
+    assert set(world.former.snapshots) == set(names)
+    assert world.former.beside == {}
+
+
+def test_a_deletion_that_failed_before_is_begun_again_after_the_former_databases(
+    teardown: Teardown,
+) -> None:
+    """That failure says nothing about the deletion that has not been begun yet."""
+    world = teardown.world
+    world.former.beside = {FORMER.name: replace(FORMER, status="creating")}
+    stack = world.stacks.stacks[STACK]
+    world.stacks.stacks[STACK] = replace(stack, status="DELETE_FAILED")
+    result = teardown.run()
+    assert result.status == "SUCCEEDED", result.cause
+    assert is_gone(world)
+
+
+def test_a_database_with_the_tags_that_somebody_works_with_is_refused_first(
+    teardown: Teardown,
+) -> None:
+    world = teardown.world
+    world.former.beside = {FORMER.name: replace(FORMER, instances=1)}
+    result = teardown.run()
+    assert (result.status, result.error) == ("FAILED", "StackNotUsable")
+    assert "control-demo-former-1 has 1 instances" in str(result.cause)
+    assert world.desired == {"orchestration-cluster": 3, "connectors": 1}
+
+
+def test_a_former_database_that_takes_no_change_now_is_waited_for(teardown: Teardown) -> None:
+    world = teardown.world
+    world.former.beside = {FORMER.name: FORMER}
+    world.former.busy = {FORMER.name}
+
+    def later(world: World) -> None:
+        world.former.busy = set()
+        Teardown.all_goes_well(world)
+
+    teardown.on_wait = later
+    result = teardown.run()
+    assert result.status == "SUCCEEDED", result.cause
+    assert is_gone(world)
+
+
+def test_a_database_that_rds_creates_for_longer_than_a_step_is_repeated_is_waited_for(
+    teardown: Teardown,
+) -> None:
+    """Creating a copy of a large volume takes RDS much longer than the retries of a step."""
+    world = teardown.world
+    other = replace(FORMER, name="control-demo-former-2")
+    copy = replace(COPY, status="creating")
+    world.former.beside = {one.name: one for one in (copy, FORMER, other)}
+    world.former.busy = {copy.name}
+    ready = world.clock.now() + timedelta(hours=2)
+
+    def later(world: World) -> None:
+        if world.clock.now() >= ready:
+            world.former.busy = set()
+        Teardown.all_goes_well(world)
+
+    teardown.on_wait = later
+    result = teardown.run()
+    assert result.status == "SUCCEEDED", result.cause
+    assert is_gone(world)
+    assert set(world.former.snapshots) == {copy.name, FORMER.name, other.name}
+    assert world.former.snapshots[copy.name] == ""
+
+
+def test_a_database_that_takes_no_change_for_hours_ends_it_with_rdss_words(
+    teardown: Teardown,
+) -> None:
+    world = teardown.world
+    world.former.beside = {FORMER.name: FORMER}
+    world.former.busy = {FORMER.name}
+    result = teardown.run()
+    assert (result.status, result.error) == ("FAILED", "StackNotDeleted")
+    assert f"for 3 hours Aurora cluster {FORMER.name} takes no change now" in str(result.cause)
+    assert not is_gone(world)
+    world.former.busy = set()
+    assert teardown.run(number=2).status == "SUCCEEDED"
+    assert is_gone(world)
+
+
+def test_nothing_of_what_a_restore_replaced_in_a_trial_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    teardown = Teardown(monkeypatch, standing(trial=True))
+    world = teardown.world
+    world.former.beside = {FORMER.name: FORMER}
+    world.former.buckets = ["control-demo-nodeidbucket-former"]
+    world.storage.objects["control-demo-nodeidbucket-former"] = 1500
+    result = teardown.run()
+    assert result.status == "SUCCEEDED", result.cause
+    assert is_gone(world)
+    assert world.former.snapshots == {FORMER.name: ""}
+    assert world.former.buckets == []
+    assert world.storage.objects["control-demo-nodeidbucket-former"] == 0
 
 
 def test_buckets_of_anything_but_a_trial_are_never_emptied(teardown: Teardown) -> None:

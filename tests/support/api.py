@@ -12,11 +12,13 @@ from lifecycle.api.app import Api
 from lifecycle.api.clusters import ClusterReader
 from lifecycle.api.freezing import Freezer
 from lifecycle.api.validate import StartValidation
+from lifecycle.backup.read import BackupReader
 from lifecycle.cluster.contract import ClusterOutputs
-from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.slots import Limiter
 from lifecycle.cluster.stack import Stack
 from lifecycle.health.read import HealthReader
+from lifecycle.kept.read_kept import KeptReader
+from lifecycle.kept.ways_back import WaysBack
 from lifecycle.observability import of_aws
 from lifecycle.operation.arns import MachineArns
 from lifecycle.operation.cancel import OperationCanceller
@@ -25,14 +27,17 @@ from lifecycle.operation.record import Execution
 from lifecycle.operation.report_links import ReportLinker
 from lifecycle.operation.resume import OperationResumer
 from lifecycle.operation.start import OperationStarter
+from lifecycle.operation.steps import STEPS
 from lifecycle.plans.approve import ProvisionApproval
 from lifecycle.plans.read import PlanReader
 from lifecycle.wiring.common import reviewed
 
 from tests.fakes.health_table import FakeHealth
+from tests.fakes.rds import FakeDatabaseBackups, FakeSizes
 from tests.fakes.slots import FakeSlots
 from tests.fakes.stepfunctions import FakeChecks
 from tests.support.beginning import approver
+from tests.support.declared import in_clear
 from tests.support.world import CONTROL, OUTPUTS, REGISTRIES, World
 from tools.generate_openapi import document
 
@@ -57,13 +62,14 @@ class ApiWorld:
     identity: dict[str, Any] | None = None
 
     checks: FakeChecks = field(default_factory=FakeChecks)
+    sizes: FakeSizes = field(default_factory=FakeSizes)
     slots: FakeSlots = field(default_factory=FakeSlots)
     reads: FakeSlots = field(default_factory=FakeSlots)
     calls: Any = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
         self.health = FakeHealth(self.world.table.locks, freezes=self.world.table.freezes)
-        for verb in ("provision", "scale", "restart", "rotate", "plan", "teardown"):
+        for verb in ("plan", *STEPS):
             self.world.executions.machines.add(ARNS.machine(verb))
         self.world.probe.answers["overview"] = {
             "members": None,
@@ -71,6 +77,11 @@ class ApiWorld:
             "topology": None,
             "problems": [],
         }
+        self.world.probe.answers["backups"] = {"seen": None, "problem": "no broker answers"}
+
+    @property
+    def databases(self) -> FakeDatabaseBackups:
+        return FakeDatabaseBackups(now=self.world.clock.now)
 
     @property
     def operations(self) -> OperationReader:
@@ -86,7 +97,7 @@ class ApiWorld:
             validators=StartValidation(
                 stacks=self.world.stacks,
                 control_stack=CONTROL,
-                declarations=cluster_parameters(),
+                declarations=in_clear(),
                 probe=self.world.probe,
                 registries=REGISTRIES,
             ).by_verb(),
@@ -122,6 +133,17 @@ class ApiWorld:
         return Api(
             starter=self.starter,
             operations=self.operations,
+            backups=BackupReader(
+                stacks=self.world.stacks,
+                probe=self.world.probe,
+                limiter=self.limiter(self.reads),
+                databases=self.databases,
+                sizes=self.sizes,
+                former=self.world.former,
+                region="eu-central-1",
+                control_stack=CONTROL,
+                translate=lambda _: None,
+            ),
             clusters=ClusterReader(
                 stacks=self.world.stacks,
                 services=self.world.services,
@@ -170,6 +192,16 @@ class ApiWorld:
                 operations=self.operations,
                 artifacts=self.world.artifacts,
                 clock=self.world.clock,
+            ),
+            kept=KeptReader(
+                ways=WaysBack(
+                    things=self.world.kept,
+                    buckets=self.world.backup_buckets,
+                    translate=of_aws,
+                    control_stack=CONTROL,
+                ),
+                stacks=self.world.stacks,
+                control_stack=CONTROL,
             ),
             translate=of_aws,
             control_stack=CONTROL,

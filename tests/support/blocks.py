@@ -28,6 +28,9 @@ _PURPOSES = (
     "restore",
     "users",
     "readme",
+    "tls",
+    "identity",
+    "kept",
 )
 
 

@@ -20,10 +20,14 @@ from local.processes import Process, Processes
 from tests.support.cloud import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONTACT = "brokers.internal"
+USER = {
+    "CAMUNDA_SECURITY_INITIALIZATION_USERS_0_USERNAME": "admin",
+    "CAMUNDA_SECURITY_INITIALIZATION_USERS_0_PASSWORD": "secret",
+}
 _numbers = itertools.count(1)
 
 
@@ -72,7 +76,11 @@ class Brokers:
         replication_factor: int = 3,
         environment: dict[str, str] | None = None,
         lease: str = "PT3S",
+        hosts: dict[str, list[str]] | None = None,
+        authorization: Callable[[], str] = lambda: "Basic YWRtaW46c2VjcmV0",
     ) -> None:
+        self._hosts = hosts or {}
+        self._authorization = authorization
         self.directory = directory
         self.version = version
         self._block = block
@@ -97,8 +105,7 @@ class Brokers:
             "CAMUNDA_CLUSTER_NODEIDPROVIDER_S3_LEASEDURATION": lease,
             "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_S3_BUCKETNAME": self.backup_bucket,
             "CAMUNDA_DATA_PRIMARYSTORAGE_DIRECTORY": str(directory / "data"),
-            "CAMUNDA_SECURITY_INITIALIZATION_USERS_0_USERNAME": "admin",
-            "CAMUNDA_SECURITY_INITIALIZATION_USERS_0_PASSWORD": "secret",
+            **(USER if "CAMUNDA_SECURITY_AUTHENTICATION_METHOD" not in (environment or {}) else {}),
             **(environment or {}),
         }
         self._write_names()
@@ -106,8 +113,18 @@ class Brokers:
     def address(self, task: int) -> str:
         return f"{self._block}.{10 + task}"
 
-    def start(self, task: int, version: str = "", *, restore: Sequence[str] | None = None) -> None:
-        """Start a broker at the task's place, or with arguments for it the restore application."""
+    def start(
+        self,
+        task: int,
+        version: str = "",
+        *,
+        restore: Sequence[str] | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        """Start a broker at the task's place, or with arguments for it the restore application.
+
+        `environment` is more of it, as an override of RunTask is.
+        """
         home = self.directory / f"task-{task}"
         home.mkdir(exist_ok=True)
         (home / "node-id").unlink(missing_ok=True)
@@ -122,7 +139,7 @@ class Brokers:
                 *("--names", str(self._names)),
                 *([] if restore is None else ["--restore", *restore]),
             ],
-            environment=self._environment,
+            environment=self._environment | (environment or {}),
             log=home / "broker.log",
             directory=home,
         )
@@ -163,7 +180,7 @@ class Brokers:
             f"http://{self.address(task)}:{port}{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json", "Authorization": "Basic YWRtaW46c2VjcmV0"},
+            headers={"Content-Type": "application/json", "Authorization": self._authorization()},
         )
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
@@ -214,7 +231,8 @@ class Brokers:
 
     def _write_names(self) -> None:
         addresses = [self.address(task) for task in self.tasks]
-        self._names.write_text(json.dumps({"hosts": {CONTACT: addresses}}))
+        hosts = {CONTACT: addresses, **self._hosts}
+        self._names.write_text(json.dumps({"hosts": hosts, "ports": {}, "blocked": []}))
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from playwright.sync_api import sync_playwright
 
 from tools.browser import browser
@@ -19,12 +23,19 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 
+def spki(certificate: bytes) -> str:
+    """Give the SHA-256 of a certificate's public key as Chromium takes it; DER in, Base64 out."""
+    key = x509.load_der_x509_certificate(certificate).public_key()
+    encoded = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(encoded).digest()).decode()
+
+
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Start the browser. Raises NoBrowserError, whose message has the remedy."""
+def chromium(*more: str) -> Iterator[Browser]:
+    """Start the browser, with more options. Raises NoBrowserError, whose message has the remedy."""
     found = browser()
     # Without its sandbox it also runs as root; it opens nothing but what the tests serve.
-    options = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    options = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", *more]
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(
             executable_path=found.executable,

@@ -20,6 +20,7 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from local.config import REPOSITORY
+from tools.openapi_texts import TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -105,6 +106,7 @@ CLUSTER: dict[str, Any] = {
     "topology": [{"broker": 0, "host": "10.0.0.1", "partitions": {"1": {"role": "LEADER"}}}],
     "pendingChange": {"id": 4, "done": 1, "planned": 6, "next": "PARTITION_JOIN"},
     "lastOperation": None,
+    "access": TEXTS["readCluster"].answer["access"],
     "unreachable": [{"part": "metrics", "reason": "timed out"}],
 }
 FINDING = {
@@ -129,8 +131,11 @@ HEALTH: dict[str, Any] = {
     "notifiedAt": None,
     "findings": [FINDING, NOTE],
     "seconds": 0.4,
+    "rehearsal": None,
     "text": "demo is DOWN",
 }
+BACKUPS: dict[str, Any] = dict(TEXTS["listBackups"].answer)
+
 LINE = {
     "name": "demo",
     "stack": "camunda-lifecycle-demo",
@@ -258,6 +263,9 @@ class FakeApi:
             "GET /clusters": lambda: (200, {"clusters": [LINE], "next": None}),
             "GET /clusters/{name}": lambda: (200, self.cluster),
             "GET /clusters/{name}/health": lambda: (200, self.health),
+            "GET /clusters/{name}/backups": lambda: (200, BACKUPS),
+            "GET /kept": lambda: (200, TEXTS["listKept"].answer),
+            "GET /kept/{name}": lambda: (200, TEXTS["readKept"].answer),
             "GET /operations": lambda: (200, {"operations": [self.line()], "next": None}),
             "GET /operations/{id}": lambda: (200, self._look()),
             "PUT /clusters/{name}/freeze": lambda: (200, self._freeze("audit")),
@@ -268,11 +276,21 @@ class FakeApi:
         }
         if route in usual:
             return usual[route]()
-        verbs = {"brokers": "scale", "partitions": "scale", "plans": "plan", "rotation": "rotate"}
+        verbs = {
+            "brokers": "scale",
+            "partitions": "scale",
+            "plans": "plan",
+            "rotation": "rotate",
+            "management-access": "manage",
+            "backups": "backup",
+            "former-data": "backup",
+            "restores": "restore",
+            "rehearsals": "rehearse",
+        }
         last = request.path.rpartition("/")[2]
         verb = {"PUT": "provision", "DELETE": "teardown"}.get(request.method, "restart")
         if last != request.path.split("/")[2]:
-            verb = verbs.get(last, last)
+            verb = "backup" if "/backups/" in request.path else verbs.get(last, last)
         cluster, key = request.path.split("/")[2], request.headers["idempotency-key"]
         return 202, operation(f"{cluster}.{verb}.{key}")
 

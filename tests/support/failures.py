@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lifecycle.cluster.trial import is_trial
 from lifecycle.errors import AwsUnavailable
 from lifecycle.operation.model import FUNCTION_SECONDS, Lock, free_from
+from lifecycle.rehearsal.request import lock_name
 
 from local.aws.strict.sleeping_functions import Sleepers
 from tests.support.definitions import Function, Result, execution_arn
@@ -48,19 +49,27 @@ EFFECTS: Mapping[str, frozenset[str]] = {
     "artifacts": frozenset({"put"}),
     "events": frozenset({"send"}),
     "databases": frozenset({"protect"}),
+    "former": frozenset({"delete_database", "delete_bucket"}),
     "storage": frozenset({"empty_bucket"}),
-    "schedules": frozenset({"once"}),
+    "schedules": frozenset({"once", "cancel"}),
+    "door": frozenset(
+        {"register", "deregister", "allow", "revoke", "listen", "stop_listening", "mark"}
+    ),
     "tasks": frozenset({"set_count", "protect", "unprotect"}),
     "management": frozenset({"scale_brokers"}),
     "secrets": frozenset({"create", "promote"}),
     "users": frozenset({"set_password", "add_member", "remove_member"}),
     "admins": frozenset({"set_password"}),
+    "restored": frozenset({"restore_to", "take", "remove", "set_password"}),
+    "restore_tasks": frozenset({"run", "stop"}),
+    "children": frozenset({"start"}),
 }
 # What only the holder of the cluster may touch.
 GUARDED = frozenset(
     {
         *("stacks", "services", "databases", "storage", "tasks", "management"),
-        *("secrets", "users", "admins"),
+        *("secrets", "users", "admins", "restored", "restore_tasks", "former"),
+        "children",
     }
 )
 # What the machine that only plans may do: nothing of it changes a cluster.
@@ -118,6 +127,8 @@ class Watch:
     guarded: bool = True
     # Whether the function that runs began its step when the execution had ended.
     after_the_end: bool = False
+    # The name of its lock.
+    lock: str = "control-demo"
     # All that may be done at all; empty for a machine that holds the cluster.
     allowed: frozenset[str] = frozenset()
     effects: list[str] = field(default_factory=list)
@@ -148,7 +159,7 @@ class Watch:
         elif self.after_the_end and name.partition(".")[0] in GUARDED:
             raise AssertionError(f"{name} after the end of the execution")
         elif self.guarded and name.partition(".")[0] in GUARDED:
-            lock = world.table.locks.get("control-demo")
+            lock = world.table.locks.get(self.lock)
             assert lock is not None, f"{name} without the cluster's lock"
             assert lock.owner == self.owner, f"{name} under {lock.owner}'s lock"
         if name in {"services.create", "services.update", "services.set_count"}:
@@ -162,6 +173,8 @@ class Watch:
             services = world.services.services.values()
             assert not any(service.desired for service in services), "deleted under running tasks"
             assert not world.targets.by_arn.get("arn:rest"), "deleted before targets were gone"
+        elif name == "storage.empty_bucket" and hasattr(world, "former_planner"):
+            assert given[0] not in world.outputs.values(), "emptied what the stack works with"
         elif name == "storage.empty_bucket":
             assert is_trial(world.stacks.stacks[STACK].parameters), "emptied what is no trial's"
         elif name == "tasks.set_count":
@@ -196,6 +209,8 @@ def tamper(machine: Machine) -> Watch:
     watch = Watch(machine.world)
     if machine.definition == "plan":
         watch.allowed = PLANNING
+    if machine.definition == "rehearse":
+        watch.lock = lock_name("control-demo")
     for name in EFFECTS.keys() & vars(machine.world).keys():
         setattr(machine.world, name, _Tampered(getattr(machine.world, name), name, watch))
     return watch
@@ -220,8 +235,8 @@ def lose_lock(machine: Machine, watch: Watch) -> Callable[[], None]:
     def lose() -> None:
         watch.guarded = False  # the step that runs now could not know
         expires = int(machine.world.clock.now().timestamp()) + 900
-        machine.world.table.locks["control-demo"] = Lock(
-            "control-demo", FOREIGN, "demo.provision.99", expires
+        machine.world.table.locks[watch.lock] = Lock(
+            watch.lock, FOREIGN, "demo.provision.99", expires
         )
 
     return lose
@@ -327,13 +342,13 @@ def once(machine: Machine, watch: Watch, number: int, *, ended_as: str = "") -> 
         )
         watch.fault = fault
     assert watch.broken == []
-    _accounted_for(machine.world, name, arn, result)
+    _accounted_for(machine.world, name, arn, result, watch.lock)
     return result
 
 
-def _accounted_for(world: Any, name: str, arn: str, result: Result) -> None:
+def _accounted_for(world: Any, name: str, arn: str, result: Result, held: str) -> None:
     """However it ended: lock free, result noted, what is true and what to do in the report."""
-    lock = world.table.locks.get("control-demo")
+    lock = world.table.locks.get(held)
     if lock is not None and lock.owner == arn:
         now = int(world.clock.now().timestamp())
         lost = any(one.until > now for one in lock.acting)  # an attempt that was killed

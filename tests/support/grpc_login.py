@@ -8,15 +8,35 @@ from typing import Any
 import grpc.aio
 
 
-def channel(address: str, user: str, password: str) -> grpc.aio.Channel:
-    """Give a channel whose calls carry user and password, as the clients of Camunda send them."""
+def channel(
+    address: str, user: str, password: str, *, name: str = "", root: bytes = b""
+) -> grpc.aio.Channel:
+    """Give a channel whose calls carry user and password, as the clients of Camunda send them.
+
+    With the `root` of an authority it is one of TLS, verified for `name`.
+    """
     token = base64.b64encode(f"{user}:{password}".encode()).decode()
-    return grpc.aio.insecure_channel(address, interceptors=[_Unary(token), _Stream(token)])
+    return with_header(address, f"Basic {token}", name=name, root=root)
+
+
+def with_header(
+    address: str, header: str, *, name: str = "", root: bytes = b""
+) -> grpc.aio.Channel:
+    """Give a channel whose calls carry this `authorization`; TLS as for `channel`."""
+    login = [_Unary(header), _Stream(header)]
+    if not root:
+        return grpc.aio.insecure_channel(address, interceptors=login)
+    return grpc.aio.secure_channel(
+        address,
+        grpc.ssl_channel_credentials(root),
+        [("grpc.ssl_target_name_override", name), ("grpc.default_authority", name)],
+        interceptors=login,
+    )
 
 
 class _Login:
-    def __init__(self, token: str) -> None:
-        self._metadata = [("authorization", f"Basic {token}")]
+    def __init__(self, header: str) -> None:
+        self._metadata = [("authorization", header)]
 
     async def _call(self, call: Any, details: Any, request: Any) -> Any:
         return await call(details._replace(metadata=self._metadata), request)

@@ -25,6 +25,7 @@ from tests.fakes.cloud_sight import FakeSight
 from tests.fakes.database import FakeDatabase, FakeDatabaseTokens
 from tests.fakes.events import FakeEvents
 from tests.fakes.health_table import FakeHealth
+from tests.fakes.identity import ISSUER, TOKEN_URL, InMemoryProvider, InMemoryTokens, logins
 from tests.fakes.leases import FakeLeases
 from tests.fakes.management import InMemoryManagement
 from tests.fakes.management_simulation import SimulatedCluster
@@ -90,6 +91,8 @@ class HealthWorld:
     events: FakeEvents = field(default_factory=FakeEvents)
     metrics: FakeMetrics = field(default_factory=FakeMetrics)
     outputs: dict[str, str] = field(default_factory=lambda: dict(OUTPUTS))
+    tokens: InMemoryTokens = field(default_factory=InMemoryTokens)
+    provider: InMemoryProvider = field(default_factory=InMemoryProvider)
     scheduled: bool = True
     stack: dict[str, str] = field(
         default_factory=lambda: {"status": "UPDATE_COMPLETE", "reason": "", "frozen": ""}
@@ -124,7 +127,8 @@ class HealthWorld:
     def prober(self) -> HealthProber:
         return HealthProber(
             management=lambda _: self.management,
-            users=Users(),
+            logins=logins(Users(), self.tokens),
+            provider=self.provider,
             database=lambda _: self.database,
             tokens=FakeDatabaseTokens(),
             leases=self.leases,
@@ -165,6 +169,7 @@ class HealthWorld:
 
     def carried(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """What both functions answer now, as the machine carries it."""
+        self.cloud.now = self.clock.now()
         observer = HealthObserver(self.cloud, lambda: DEFINITIONS)
         outputs = ClusterOutputs(self.outputs)
         return self.prober.observe(outputs), observer.observe(outputs)
@@ -189,6 +194,19 @@ class HealthWorld:
             f"demo.{machine}.1",
             int((self.clock.at + timedelta(minutes=minutes)).timestamp()),
         )
+
+
+OIDC: dict[str, str] = {
+    "Authentication": "oidc",
+    "OidcIssuer": ISSUER,
+    "OidcTokenUrl": TOKEN_URL,
+    "OidcClientId": "camunda",
+    "OidcHealthClientId": "health",
+    "OidcHealthSecretArn": "arn:aws:secretsmanager:eu-central-1:1:secret:health",
+    "OidcClientScope": "",
+    "OidcClientAudience": "",
+    "OidcAdministrator": "ada",
+}
 
 
 def codes(report: Mapping[str, Any], severity: str = "") -> set[str]:

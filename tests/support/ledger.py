@@ -224,14 +224,14 @@ def search(address: str, user: str, password: str, process_id: str) -> dict[Item
     """Search instances and completed jobs of a process through REST, page by page."""
     found: dict[Item, list[str]] = defaultdict(list)
     own = {"processDefinitionId": process_id}
-    for one in _pages(address, user, password, "process-instances", own):
+    for one in pages(address, user, password, "process-instances", own):
         found["create", one["businessId"]].append(one["processInstanceKey"])
-    for one in _pages(address, user, password, "jobs", own | {"state": "COMPLETED"}):
+    for one in pages(address, user, password, "jobs", own | {"state": "COMPLETED"}):
         found["complete", one["jobKey"]].append(one["jobKey"])
     return dict(found)
 
 
-def _pages(address: str, user: str, password: str, what: str, wanted: Json) -> Iterator[Json]:
+def pages(address: str, user: str, password: str, what: str, wanted: Json) -> Iterator[Json]:
     encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
     page: Json = {"limit": 1000}
     while True:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import operator
 import time
+from datetime import datetime
 from typing import Any
 
 from local.broker.engine import Engine, message_partition
@@ -128,7 +130,7 @@ class MemoryGateway:
         return len(self.down) < len(self.engines)
 
     async def search(self, what: str, query: Json) -> Json:
-        """Find the last record of each key that a filter of plain values or `$in` admits."""
+        """Find the last record of each key that a filter of values, `$in` or moments admits."""
         for partition, engine in self.engines.items():
             if partition in self.paused:
                 continue
@@ -143,10 +145,21 @@ class MemoryGateway:
         items = [
             one
             for one in found.values()
-            if all(str(one.get(name)) in _values(value) for name, value in wanted.items())
+            if all(_admits(value, one.get(name)) for name, value in wanted.items())
         ]
         return {"items": items, "total": len(items), "end": len(items)}
 
 
-def _values(wanted: Any) -> list[str]:
-    return [str(one) for one in (wanted["$in"] if isinstance(wanted, dict) else [wanted])]
+_COMPARE = {"$gt": operator.gt, "$gte": operator.ge, "$lt": operator.lt, "$lte": operator.le}
+
+
+def _admits(wanted: Any, value: object) -> bool:
+    if not isinstance(wanted, dict):
+        return str(value) == str(wanted)
+    return all(
+        str(value) in map(str, operand)
+        if name == "$in"
+        else value is not None
+        and _COMPARE[name](datetime.fromisoformat(str(value)), datetime.fromisoformat(operand))
+        for name, operand in wanted.items()
+    )

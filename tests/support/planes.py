@@ -302,6 +302,7 @@ class Plane:
                 arn("servicediscovery", "namespace/ns-0a1b"),
                 arn("servicediscovery", "service/srv-0a1b"),
                 arn("cloudwatch", f"alarm:{stack}-NoChecksAlarm-{_SUFFIX}"),
+                arn("acm", "certificate/0a1b"),
                 *(self.role_of_task(template, role) for role in _ROLES_OF_TASKS),
             )
         ]

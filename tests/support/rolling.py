@@ -14,6 +14,8 @@ from lifecycle.provisioning.start_services import ServiceReader
 from lifecycle.restart.restart_services import ServiceRestarter
 
 from tests.fakes.ecs import FakeServices
+from tests.fakes.identity import InMemoryProvider, logins
+from tests.support.backups import fresh
 from tests.support.beginning import begin_operation
 from tests.support.definitions import Function, load_handler
 from tests.support.scaling import SETTINGS, ScalingWorld, Users
@@ -83,7 +85,8 @@ class RollingWorld(ScalingWorld):
             Prober(
                 management=lambda _: self.management,
                 paths=None,  # type: ignore[arg-type]
-                users=Users(),
+                logins=logins(Users()),
+                provider=InMemoryProvider(),
                 networks=(),
             )
         )
@@ -177,6 +180,7 @@ def restart_functions(
         ),
         "BeginOperation": begin_operation(world),
         "ReadCluster": lambda _: dict(world.outputs),
+        "TakeBackup": fresh,
         "RestartService": load_handler(
             "restart_service", service_restarter=lambda: world.restarter
         ),

@@ -136,7 +136,7 @@ def rotate_functions(
 ) -> dict[str, Function]:
     """The functions of the rotate machine on a world."""
     others = restart_functions(world, verify)
-    del others["ValidateRestart"]
+    del others["ValidateRestart"], others["TakeBackup"]
     return {
         "ValidateRotation": load_handler(
             "validate_rotation",

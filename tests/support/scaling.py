@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.camunda.credentials import Credentials
+from lifecycle.camunda.backups import BackupsSeen
+from lifecycle.camunda.credentials import Credentials, Login
 from lifecycle.camunda.partitions import BackupStatus, PartitionStatus
 from lifecycle.camunda.topology import ClusterConfiguration, PlannedChange, Readiness, Topology
 from lifecycle.cluster.checks import TargetHealth
@@ -31,12 +33,14 @@ from lifecycle.scaling.observe import BrokerReader, ScaleObserver
 from lifecycle.scaling.probe import ScalingProber
 from lifecycle.scaling.protection import TaskProtector
 from lifecycle.settings import Settings
+from lifecycle.times import written
 
 from tests.fakes.autoscaling import FakeScalableTargets
 from tests.fakes.dynamodb import FakeTable
 from tests.fakes.ecs import FakeServices
 from tests.fakes.ecs_tasks import FakeBrokerTasks
 from tests.fakes.events import FakeEvents
+from tests.fakes.identity import logins
 from tests.fakes.management import InMemoryManagement
 from tests.fakes.management_simulation import Dialect, SimulatedCluster
 from tests.fakes.prices import FakePrices
@@ -44,6 +48,7 @@ from tests.fakes.quotas import FakeFargateQuota
 from tests.fakes.s3 import FakeArtifacts
 from tests.fakes.service_design import FakeServiceDesigns
 from tests.fakes.stepfunctions import FakeExecutions
+from tests.support.backups import fresh
 from tests.support.beginning import begin_operation
 from tests.support.definitions import Function, load_handler
 from tests.support.world import CONTROL, OUTPUTS, TestClock
@@ -96,6 +101,7 @@ class FlakyManagement:
 
     inner: InMemoryManagement
     lost: list[str] = field(default_factory=list)
+    lost_backups: list[str] = field(default_factory=list)
     writes: int = 0
 
     def addresses(self) -> tuple[str, ...]:
@@ -104,11 +110,11 @@ class FlakyManagement:
     def configuration(self) -> ClusterConfiguration:
         return self.inner.configuration()
 
-    def topology(self, credentials: Credentials | None = None) -> Topology:
-        return self.inner.topology(credentials)
+    def topology(self, login: Login | None = None) -> Topology:
+        return self.inner.topology(login)
 
-    def topology_of(self, address: str, credentials: Credentials | None = None) -> Topology:
-        return self.inner.topology_of(address, credentials)
+    def topology_of(self, address: str, login: Login | None = None) -> Topology:
+        return self.inner.topology_of(address, login)
 
     def readiness(self, address: str) -> Readiness:
         return self.inner.readiness(address)
@@ -131,8 +137,20 @@ class FlakyManagement:
     def plan_partitions(self, count: int) -> PlannedChange:
         return self.inner.plan_partitions(count)
 
-    def back_up(self) -> int:
-        return self.inner.back_up()
+    def list_backups(self) -> BackupsSeen:
+        return self.inner.list_backups()
+
+    def back_up(self, backup: int | None = None) -> int:
+        how = self.lost_backups.pop(0) if self.lost_backups else ""
+        if how == "before":
+            raise ManagementOutcomeUnknown("10.0.0.10 answered HTTP 504.")
+        made = self.inner.back_up(backup)
+        if how == "after":
+            raise ManagementOutcomeUnknown("10.0.0.10 answered HTTP 504.")
+        return made
+
+    def delete_backup(self, backup: int) -> None:
+        self.inner.delete_backup(backup)
 
     def backup_state(self, backup: int) -> str:
         return self.inner.backup_state(backup)
@@ -165,6 +183,8 @@ class DirectProbe:
     def query(
         self, question: str, cluster: Mapping[str, str], **arguments: object
     ) -> Mapping[str, Any]:
+        if question == "backup":
+            return {"state": "", "at": None, "problem": ""}
         assert question == "scaling"
         given = json.loads(json.dumps(arguments))
         known = ClusterOutputs(cluster)
@@ -224,6 +244,7 @@ class ScalingWorld:
                 "control-demo",
                 "arn:stack",
                 "UPDATE_COMPLETE",
+                created_at=written(self.clock.now() - timedelta(days=30)),
                 tags=tags(CONTROL, "demo"),
                 outputs=ClusterOutputs(outputs),
                 parameters={
@@ -288,7 +309,7 @@ class ScalingWorld:
 
     @property
     def reader(self) -> BrokerReader:
-        prober = ScalingProber(management=lambda _: self.management, users=Users())
+        prober = ScalingProber(management=lambda _: self.management, logins=logins(Users()))
         return BrokerReader(
             stacks=self.stacks,  # type: ignore[arg-type]
             tasks=self.tasks,
@@ -365,6 +386,7 @@ def scale_functions(world: ScalingWorld) -> dict[str, Function]:
         ),
         "BeginOperation": begin_operation(world),
         "ObserveScaling": load_handler("observe_scaling", scale_observer=lambda: world.observer),
+        "TakeBackup": fresh,
         "SetBrokerCount": load_handler("set_broker_count", count_setter=lambda: world.setter),
         "ProtectTasks": load_handler("protect_tasks", task_protector=lambda: world.protector),
         "ChangeBrokers": load_handler("change_brokers", broker_changer=lambda: world.changer),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import time
@@ -47,7 +48,8 @@ class Site(Cloud):
             "OrchestrationImage": f"camunda/camunda:{brokers}",
             "ConnectorsImage": f"camunda/connectors-bundle:{connectors}",
         }
-        self.run("provision", {"clusterName": self.cluster, "parameters": {**images, **parameters}})
+        given = {**images, "AcceptPlaintext": True, **parameters}
+        self.run("provision", {"clusterName": self.cluster, "parameters": given})
 
     def scale(self, count: int) -> dict[str, Any]:
         """Scale the brokers; it has to succeed."""
@@ -122,12 +124,17 @@ class Site(Cloud):
         return found["username"], found["password"]
 
     @property
+    def basic(self) -> str:
+        """The same as the header `Authorization`."""
+        return f"Basic {base64.b64encode(':'.join(self.user).encode()).decode()}"
+
+    @property
     def data(self) -> Path:
         """What stands in for the cluster's EFS file system."""
         system = self.outputs(self.stack)["FileSystemId"]
         return self.instance.config.root / "fargate" / "efs" / system
 
-    def ask(self, broker: int, method: str, path: str, body: Any = None) -> dict[str, Any]:
+    def ask(self, broker: int, method: str, path: str, body: Any = None) -> Any:
         """Ask the management API of one broker."""
         found = json.loads(self.instance.config.tasks_file.read_text())
         (address,) = [
@@ -144,7 +151,7 @@ class Site(Cloud):
             headers={"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
-            return dict(json.loads(answer.read()))
+            return json.loads(answer.read())
 
     def ready(self, broker: int) -> bool:
         """Whether one broker answers that it is ready."""

@@ -13,6 +13,8 @@ from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.names import tags
 from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.stack import ResourceChange
+from lifecycle.kept.ways_back import WaysBack
+from lifecycle.manage.close_ways import WayCloser
 from lifecycle.operation.announce import Announcer
 from lifecycle.operation.clean_up import Cleaner
 from lifecycle.operation.finish import Finisher
@@ -38,6 +40,7 @@ from lifecycle.verification.create_instances import InstanceProber
 from lifecycle.verification.verify import Verifier
 
 from tests.fakes.account import FakeAccount
+from tests.fakes.backup_buckets import FakeBackupBuckets
 from tests.fakes.cloud_map import FakeNamespaces
 from tests.fakes.cloudformation import FakeStacks
 from tests.fakes.dynamodb import FakeTable
@@ -45,7 +48,11 @@ from tests.fakes.ecr import FakeRegistry
 from tests.fakes.ecs import FakeServices, FakeTargets
 from tests.fakes.ecs_tasks import FakeBrokerTasks
 from tests.fakes.events import FakeEvents
+from tests.fakes.former_data import FakeFormerData
+from tests.fakes.identity import logins
+from tests.fakes.kept_things import FakeKeptThings
 from tests.fakes.management import InMemoryManagement
+from tests.fakes.management_door import FakeManagementDoor
 from tests.fakes.management_simulation import SimulatedCluster
 from tests.fakes.prices import FakePrices
 from tests.fakes.probe import FakeProbe
@@ -206,13 +213,17 @@ class World:
     artifacts: FakeArtifacts = field(default_factory=FakeArtifacts)
     account: FakeAccount = field(default_factory=FakeAccount)
     schedules: FakeSchedules = field(default_factory=FakeSchedules)
+    door: FakeManagementDoor = field(default_factory=FakeManagementDoor)
     prices: FakePrices = field(default_factory=FakePrices)
     leases: FakeLeases = field(default_factory=FakeLeases)
     events: FakeEvents = field(default_factory=FakeEvents)
     databases: FakeDatabases = field(default_factory=FakeDatabases)
+    former: FakeFormerData = field(default_factory=FakeFormerData)
     balancers: FakeBalancers = field(default_factory=FakeBalancers)
     namespaces: FakeNamespaces = field(default_factory=FakeNamespaces)
     storage: FakeStorage = field(default_factory=FakeStorage)
+    kept: FakeKeptThings = field(default_factory=FakeKeptThings)
+    backup_buckets: FakeBackupBuckets = field(default_factory=FakeBackupBuckets)
     registry: FakeRegistry = field(default_factory=FakeRegistry)
     services: FakeServices = field(default_factory=FakeServices)
     targets: FakeTargets = field(default_factory=FakeTargets)
@@ -244,13 +255,18 @@ class World:
         self.probe.answers = {
             "brokers": UNFORMED,
             "paths": PATHS,
+            "backup": lambda *_, **__: {
+                "state": "COMPLETED",
+                "at": self.clock.now().isoformat(),
+                "problem": "",
+            },
             "partitions": {"partitions": None},
             "instances": InstanceProber(
                 management=lambda _: InMemoryManagement(
                     SimulatedCluster(3, 3, 3), running=range(3)
                 ),
                 processes=lambda _: self.processes,
-                users=Admins(),
+                logins=logins(Admins()),
                 monotonic=lambda: 0.0,
             ).query,
         }
@@ -275,6 +291,7 @@ class World:
                 "eu-central-1",
                 {name: str(one.get("default", "")) for name, one in cluster_parameters().items()},
             ),
+            reader=lambda: self.reader,
         )
 
     @property
@@ -288,7 +305,18 @@ class World:
             declarations=cluster_parameters(),
             registries=REGISTRIES,
             probe=lambda: self.probe,
+            management=self.door.look,
             clock=self.clock,
+        )
+
+    @property
+    def closer(self) -> WayCloser:
+        return WayCloser(
+            stacks=self.stacks,
+            door=self.door,
+            schedules=self.schedules,
+            clock=self.clock,
+            control_stack=CONTROL,
         )
 
     @property
@@ -374,6 +402,13 @@ class World:
         return TeardownPlanner(
             stacks=self.stacks,
             storage=self.storage,
+            former=self.former,
+            ways=WaysBack(
+                things=self.kept,
+                buckets=self.backup_buckets,
+                translate=lambda _: None,
+                control_stack=CONTROL,
+            ),
             control_stack=CONTROL,
             region="eu-central-1",
         )
@@ -403,6 +438,7 @@ class World:
         return TrialEmptier(
             stacks=self.stacks,
             storage=self.storage,
+            former=self.former,
             journal=self.journal,
             control_stack=CONTROL,
         )
@@ -412,6 +448,7 @@ class World:
         return StackDeleter(
             stacks=self.stacks,
             databases=self.databases,
+            former=self.former,
             balancers=self.balancers,
             health=self.table,
             journal=self.journal,

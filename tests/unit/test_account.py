@@ -243,17 +243,19 @@ def test_secrets_and_parameters_are_seen_with_their_tags_and_never_read(aws: Any
     parameter = f"arn:aws:ssm:{REGION}:123456789012:parameter"
     arns = [secret, going, secret.replace("mail", "none"), f"{parameter}/team/host"]
     arns += [f"{parameter}/flat", f"{parameter}/team/none", secret.replace(REGION, "us-east-1")]
+    arns.append(secret[: -len("-AbCdEf")])
     need = replace(NEED, secrets=tuple(NamedSecret(f"s{n}", arn) for n, arn in enumerate(arns)))
     seen = facts(aws, vpc(aws), need)
     ours = SecretSeen(Seen.THERE, {"camunda:control-plane": "control"})
     gone = SecretSeen(Seen.ABSENT)
     assert seen.secrets == {
-        arns[0]: ours,
+        arns[0]: replace(ours, arn=secret),
         arns[1]: SecretSeen(Seen.LEAVING),
         arns[2]: gone,
         arns[3]: ours,
         arns[4]: ours,
         arns[5]: gone,
+        arns[7]: replace(ours, arn=secret),
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from lifecycle.errors import AwsUnavailable, InvalidRequest, SecondApproverRequired
+from lifecycle.manage.request import reviewed_management
 from lifecycle.operation.approval import OF_AWS, Reviewed, principal_of, why_refused
 from lifecycle.operation.idempotency import canonical, digest
 from lifecycle.operation.model import Operation
@@ -187,11 +188,18 @@ def test_a_removal_is_reviewed_by_a_dry_run_of_it(world: World, request_: dict[s
             ask(world, reviewed, machine="teardown")
 
 
+def opening(minutes: int | None, *cidrs: str, approves: str = "") -> Reviewed:
+    found = reviewed_management("demo", "open-management", minutes, cidrs, approves)
+    assert found is not None
+    return found
+
+
 REVIEWS = {
     "scale": (SCALE, "plan exactly this change"),
     "teardown": (reviewed_teardown("demo", ""), "make a dry run"),
     "restart": (reviewed_restart("demo", "brokers", None, ""), "make a dry run"),
     "rotate": (reviewed_rotation("demo", ["admin"], ""), "make a dry run"),
+    "manage": (opening(60), "make a dry run"),
 }
 
 
@@ -231,6 +239,30 @@ def test_a_restart_is_reviewed_by_a_dry_run_of_it(
 
 
 @pytest.mark.parametrize(
+    ("dry", "accepted", "same"),
+    [
+        ({}, False, True),
+        ({"acceptNoBackup": False}, False, True),
+        ({"acceptNoBackup": True}, True, True),
+        ({}, True, False),
+        ({"acceptNoBackup": True}, False, False),
+    ],
+)
+def test_a_restart_without_a_backup_is_reviewed_as_that(
+    world: World, dry: dict[str, Any], *, accepted: bool, same: bool
+) -> None:
+    world.two_people_for = frozenset({"restart"})
+    name, asked = "demo.restart.1", {"clusterName": "demo", "service": "brokers", "dryRun": True}
+    reviewed_by(world, ANN, {**asked, **dry}, name=name)
+    reviewed = reviewed_restart("demo", "brokers", None, name, accepted=accepted)
+    if same:
+        ask(world, reviewed, machine="restart")
+    else:
+        with pytest.raises(SecondApproverRequired, match="planned another change"):
+            ask(world, reviewed, machine="restart")
+
+
+@pytest.mark.parametrize(
     ("dry", "secrets", "same"),
     [
         ({}, ["admin", "database", "connectors"], True),
@@ -251,6 +283,35 @@ def test_a_rotation_is_reviewed_by_a_dry_run_of_it(
     else:
         with pytest.raises(SecondApproverRequired, match="planned another change"):
             ask(world, reviewed, machine="rotate")
+
+
+@pytest.mark.parametrize(
+    ("dry", "minutes", "cidrs", "same"),
+    [
+        ({}, 60, (), True),
+        ({"minutes": 60}, None, (), True),
+        ({"minutes": 30, "cidrs": ["10.1.0.0/16"]}, 30, ("10.1.0.0/16",), True),
+        ({}, 61, (), False),
+        ({"minutes": 30, "cidrs": ["10.1.0.0/16"]}, 30, (), False),
+        ({"minutes": 30}, 30, ("10.1.0.0/16",), False),
+    ],
+)
+def test_an_opening_is_reviewed_by_a_dry_run_of_it(
+    world: World, dry: dict[str, Any], minutes: int | None, cidrs: tuple[str, ...], *, same: bool
+) -> None:
+    world.two_people_for = frozenset({"manage"})
+    name, given = "demo.manage.1", {"clusterName": "demo", "action": "open-management", **dry}
+    reviewed_by(world, ANN, {**given, "dryRun": True}, name=name)
+    reviewed = opening(minutes, *cidrs, approves=name)
+    if same:
+        ask(world, reviewed, machine="manage")
+    else:
+        with pytest.raises(SecondApproverRequired, match="planned another change"):
+            ask(world, reviewed, machine="manage")
+
+
+def test_closing_needs_no_review() -> None:
+    assert reviewed_management("demo", "close-management", None, (), "") is None
 
 
 def test_without_the_rule_a_named_review_is_still_held_to(world: World) -> None:

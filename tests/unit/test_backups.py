@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from datetime import timedelta
+from pathlib import Path
+
 import pytest
 from lifecycle.camunda.partitions import read_settled_backup
-from lifecycle.cluster.backups import expectation, minutes, restore_minutes
+from lifecycle.cluster.backups import expectation, minutes, overdue, restore_minutes
 from lifecycle.cluster.parameters import cluster_parameters
 
 
@@ -33,6 +36,26 @@ def test_the_expectation_names_how_far_back_and_how_long() -> None:
     assert "every 5 minutes" in told
     assert "about 9 minutes" in told
     assert expectation("false", "PT15M", "PT5M", "7").startswith("No broker data")
+
+
+def test_the_numbers_of_the_documents_are_those_of_the_formula() -> None:
+    root = Path(__file__).resolve().parents[2]
+    plans = (root / "docs" / "plans.md").read_text()
+    hour, quarter, five = map(restore_minutes, ("PT1H", "PT15M", "PT5M"))
+    assert f"{hour} minutes with a backup every hour, {quarter} with one every" in plans
+    assert f"and {five} with one every 5" in plans
+    described = str(cluster_parameters()["BackupSchedule"]["description"])
+    assert f"about {hour} minutes of work with PT1H and {quarter} with PT15M" in described
+
+
+@pytest.mark.parametrize(
+    ("schedule", "hours"),
+    [("PT5M", 1), ("PT15M", 1), ("PT20M", 1), ("PT30M", 1.5), ("PT1H", 3), ("", 3), ("none", 3)],
+)
+def test_a_backup_is_old_after_three_intervals_and_never_within_the_hour(
+    schedule: str, hours: float
+) -> None:
+    assert overdue(schedule) == timedelta(hours=hours)
 
 
 @pytest.mark.parametrize(

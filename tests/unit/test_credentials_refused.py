@@ -15,6 +15,7 @@ from lifecycle.scaling.observe import read_brokers
 from lifecycle.scaling.probe import ScalingProber
 from lifecycle.verification.checks import Front, check_path, check_targets, check_topology
 
+from tests.fakes.identity import InMemoryProvider, logins
 from tests.support.health import OUTPUTS, HealthWorld, codes
 from tests.support.scaling import ScalingWorld
 from tests.unit.test_scaling import observed
@@ -61,7 +62,7 @@ def test_a_health_check_names_the_secret_and_tells_the_rest(world: HealthWorld) 
 def test_scaling_is_refused_by_the_secrets_name_and_knows_the_configuration(
     world: HealthWorld,
 ) -> None:
-    prober = ScalingProber(management=lambda _: refusing(world), users=Users())
+    prober = ScalingProber(management=lambda _: refusing(world), logins=logins(Users()))
     seen = read_brokers(prober.query(OUTPUTS, brokers=4, partitions=0, backup=0))
     assert seen.topology is None
     assert seen.configuration is not None
@@ -86,7 +87,13 @@ def test_a_scaling_ends_at_once_where_the_user_is_refused() -> None:
 
 
 def formation(world: HealthWorld, management: Any) -> list[str]:
-    prober = Prober(management=lambda _: management, paths=None, users=Users(), networks=())  # type: ignore[arg-type]
+    prober = Prober(
+        management=lambda _: management,
+        paths=None,  # type: ignore[arg-type]
+        logins=logins(Users()),
+        provider=InMemoryProvider(),
+        networks=(),
+    )
     problems: list[str] = prober.brokers(OUTPUTS, expected=3)["formation"]["problems"]
     return problems
 

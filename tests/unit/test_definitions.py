@@ -19,6 +19,7 @@ from cfnlint import api
 from cfnlint.config import ConfigMixIn, ManualArgs
 from cfnlint.rules import RulesCollection
 from cfnlint.runner import Runner
+from lifecycle.preflight.backup_gate import EXECUTION
 
 from tools.generate_definitions import definitions, policies, render
 from tools.generate_parameters import ROOT, load_template
@@ -191,6 +192,13 @@ def test_every_expression_parses_and_knows_its_variables(name: str) -> None:
         local = {one for pair in inner for one in pair}
         used = set(re.findall(r"\$([a-zA-Z]\w*)", expression)) - functions - local - {"states"}
         assert sorted(used - assigned) == [], expression
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_a_backup_before_a_move_is_good_for_as_long_as_its_execution_lasts(name: str) -> None:
+    definition = _definition(name)
+    if "EnsureBackup" in definition["States"]:
+        assert definition["TimeoutSeconds"] == EXECUTION.total_seconds()
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)

@@ -6,9 +6,10 @@ Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-task
 from __future__ import annotations
 
 import pytest
-from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.errors import InvalidRequest
 from lifecycle.provisioning.request import FARGATE_MEMORY, read_provision_request
+
+from tests.support.declared import in_clear
 
 # CPU units: the smallest and the largest memory in GiB, and the step between.
 DOCUMENTED = {
@@ -42,7 +43,7 @@ def test_a_request_may_ask_for_the_largest_and_no_larger(cpu: int) -> None:
 
     def ask(memory: int) -> None:
         given = {"BrokerCpu": str(cpu), "BrokerMemory": memory}
-        read_provision_request({"clusterName": "demo", "parameters": given}, cluster_parameters())
+        read_provision_request({"clusterName": "demo", "parameters": given}, in_clear())
 
     ask(most)
     with pytest.raises(InvalidRequest, match="BrokerMemory"):

@@ -157,6 +157,9 @@ READ_ELSEWHERE = {
     "provisioning/change_set.py": "decide_on, refuse_mistaken",
     "provisioning/start_services.py": "its tags only",
     "provisioning/validate.py": "its parameters only",
+    "rehearsal/conduct.py": "whether the trial is there, and removed",
+    "rehearsal/validate_rehearsal.py": "that there is none of the trial's name",
+    "restore/new_cluster.py": "is_ours; that there is none, or one of an earlier start",
     "teardown/steps.py": "state_of",
 }
 

@@ -26,6 +26,7 @@ from lifecycle.services.stops import Cause
 from moto import mock_aws
 
 from tests.fakes.health_table import FakeHealth
+from tests.support.world import CONTROL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,7 +191,7 @@ def test_a_secret_that_was_deleted_and_one_that_never_was() -> None:
     gone = api.create_secret(Name="gone", SecretString="{}")["ARN"]
     api.delete_secret(SecretId=gone)
     arns = {"There": there, "Gone": gone, "Never": gone.replace("gone", "never")}
-    problems = {one["name"]: one["problem"] for one in AwsHealthSources().secrets(arns)}
+    problems = {one["name"]: one["problem"] for one in AwsHealthSources(CONTROL).secrets(arns)}
     assert problems["There"] == ""
     assert problems["Gone"].startswith("it is scheduled for deletion since 20")
     assert problems["Never"] == "it does not exist"
@@ -216,13 +217,47 @@ def test_a_secret_is_as_old_as_its_present_value(monkeypatch: pytest.MonkeyPatch
             }
 
     monkeypatch.setattr(health_sources, "client", lambda *_, **__: Api())
-    (one,) = AwsHealthSources().secrets({"X": "arn"})
+    (one,) = AwsHealthSources(CONTROL).secrets({"X": "arn"})
     assert one == {"name": "X", "problem": "", "since": "2026-02-01T00:00:00.000Z"}
+
+
+def test_aurora_shows_the_moments_to_which_it_can_be_restored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    described: dict[str, object] = {
+        "Status": "available",
+        "EarliestRestorableTime": datetime(2026, 1, 1, tzinfo=UTC),
+        "LatestRestorableTime": datetime(2026, 1, 8, 12, tzinfo=UTC),
+        "ClusterCreateTime": datetime(2025, 6, 1, tzinfo=UTC),
+        "BackupRetentionPeriod": 7,
+    }
+
+    class Api:
+        exceptions = boto3.client("rds").exceptions
+
+        def describe_db_clusters(self, **_: object) -> dict[str, object]:
+            return {"DBClusters": [described]}
+
+    monkeypatch.setattr(health_sources, "client", lambda *_, **__: Api())
+    assert AwsHealthSources(CONTROL).database("aurora") == {
+        "status": "available",
+        "restorable": "2026-01-08T12:00:00.000Z",
+        "earliest": "2026-01-01T00:00:00.000Z",
+        "created": "2025-06-01T00:00:00.000Z",
+        "days": 7,
+    }
+    # A cluster that is being created has none yet.
+    described.clear()
+    described["Status"] = "creating"
+    assert AwsHealthSources(CONTROL).database("aurora") == {
+        "status": "creating",
+        **dict.fromkeys(("restorable", "earliest", "created", "days")),
+    }
 
 
 def test_that_a_secret_is_there_is_asked_again_after_half_an_hour() -> None:
     now = [0.0]
-    sight = AwsHealthSources(lambda: now[0])
+    sight = AwsHealthSources(CONTROL, lambda: now[0])
     api = boto3.client("secretsmanager")
     arn = api.create_secret(Name="x", SecretString="{}")["ARN"]
 
@@ -306,7 +341,7 @@ def test_a_collector_s_state_is_found_by_its_name(monkeypatch: pytest.MonkeyPatc
         task(("orchestration-cluster", "RUNNING"), ("collector", "RUNNING")),
         task(("database-ca", "STOPPED"), ("orchestration-cluster", "RUNNING")),
     ]
-    sources = AwsHealthSources()
+    sources = AwsHealthSources(CONTROL)
     monkeypatch.setattr(type(sources._ecs), "tasks", lambda *_: tasks)
     found = [one["collector"] for one in sources.tasks("demo", "orchestration-cluster")]
     assert found == ["STOPPED", "RUNNING", ""]
@@ -315,7 +350,7 @@ def test_a_collector_s_state_is_found_by_its_name(monkeypatch: pytest.MonkeyPatc
 def test_metrics_are_one_line_in_the_embedded_format(capsys: pytest.CaptureFixture[str]) -> None:
     values = dict.fromkeys(UNITS, 1.0)
     now = datetime.now(UTC).timestamp()
-    EmbeddedMetrics(lambda: now, "control").emit("control-demo", values)
+    EmbeddedMetrics(lambda: now, "control").emit("control-demo", values, ["BROKER_MISSING"])
     (text,) = capsys.readouterr().out.splitlines()
     line = json.loads(text)
     assert line["_aws"]["Timestamp"] == int(now * 1000)
@@ -323,6 +358,7 @@ def test_metrics_are_one_line_in_the_embedded_format(capsys: pytest.CaptureFixtu
     assert directive["Dimensions"] == [["ControlPlane", "Cluster"]]
     assert (line["ControlPlane"], line["Cluster"]) == ("control", "control-demo")
     assert {one["Name"]: one["Unit"] for one in directive["Metrics"]} == dict(UNITS)
+    assert line["Codes"] == ["BROKER_MISSING"]
     assert {name: line[name] for name in values} == {key: [1.0] for key in values}
 
 

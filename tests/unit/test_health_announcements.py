@@ -264,6 +264,7 @@ def test_metrics_show_what_is_announced(world: HealthWorld) -> None:
     assert [stack for stack, _ in world.metrics.emitted] == [f"{CONTROL}-demo"] * 2
     assert [values["Verdict"] for _, values in world.metrics.emitted] == [0, 1]
     assert world.metrics.emitted[1][1]["Findings"] == 1
+    assert all("EXPORTING_PAUSED" in codes for codes in world.metrics.codes)
     assert set(world.metrics.emitted[1][1]) <= set(UNITS)
 
 

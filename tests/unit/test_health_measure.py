@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -61,7 +62,31 @@ def test_a_cluster_that_is_well(world: HealthWorld) -> None:
         "RequestLimitUsed": 0,
         "BrokerBackupAge": pytest.approx(world_age(world)),
         "DatabaseBackupAge": 540,
+        # From the brokers' first backup to their last one.
+        "RestoreWindow": pytest.approx(3610),
+        "BackupGaps": 0,
     }
+
+
+def test_a_gap_counts_in_each_partition_and_backups_apart_leave_no_window(
+    world: HealthWorld,
+) -> None:
+    def broken(inside: dict[str, Any], outside: dict[str, Any]) -> None:
+        ranges = inside["answers"]["backups"]["ranges"]
+        ends = {"start": "2025-12-01T00:00:00Z", "end": "2025-12-02T00:00:00Z"}
+        ranges += [{"partition": one, **ends} for one in (1, 3)]
+        inside["answers"]["backups"]["leftOut"] = 4
+        outside["answers"]["database"]["restorable"] = "2025-11-30T00:00:00Z"
+
+    found = measured(world, broken)
+    assert (found["BackupGaps"], found["RestoreWindow"]) == (6, 0)
+
+
+def test_a_partition_without_a_range_has_no_window(world: HealthWorld) -> None:
+    def without(inside: dict[str, Any], _: dict[str, Any]) -> None:
+        del inside["answers"]["backups"]["ranges"][1]
+
+    assert not {"RestoreWindow", "BackupGaps"} & measured(world, without).keys()
 
 
 def world_age(world: HealthWorld) -> float:
@@ -135,6 +160,24 @@ def test_counts_of_dropped_requests_outlast_the_record(world: HealthWorld) -> No
     assert kept.memory.dropped == dict.fromkeys(world.management.addresses(), 0) | {first: 5}
 
 
+def test_since_when_backups_are_kept_outlasts_the_record(world: HealthWorld) -> None:
+    world.outputs |= {"BackupRetentionDays": "14", "DatabaseBackupRetentionDays": "7"}
+    world.check()
+    first = world.clock.at
+    world.check()
+    record = world.records.find("demo")
+    assert record is not None
+    kept = read_document(as_document(record))
+    assert kept is not None
+    assert kept.memory.kept == (7, first)
+    # What an earlier version wrote has none.
+    document = json.loads(as_document(record))
+    del document["memory"]["kept"]
+    before = read_document(json.dumps(document))
+    assert before is not None
+    assert before.memory.kept is None
+
+
 @pytest.mark.parametrize(
     ("source", "absent"),
     [
@@ -151,8 +194,8 @@ def test_counts_of_dropped_requests_outlast_the_record(world: HealthWorld) -> No
         ("configuration", {"BrokersExpected", "BrokersJoined"}),
         ("exporting", {"ExportingBacklog"}),
         ("meters", {"ProcessingBacklog", "RequestLimitUsed", "RequestsDropped"}),
-        ("backups", {"BrokerBackupAge"}),
-        ("database", {"DatabaseBackupAge"}),
+        ("backups", {"BrokerBackupAge", "RestoreWindow", "BackupGaps"}),
+        ("database", {"DatabaseBackupAge", "RestoreWindow"}),
     ],
 )
 def test_a_source_that_is_unknown_has_no_data_point(
@@ -226,5 +269,5 @@ def test_a_broker_that_does_not_answer_is_a_problem_of_its_own(
 
 
 def test_the_number_of_metrics_does_not_grow_with_the_cluster() -> None:
-    assert (len(BASIC), len(DETAILED)) == (4, 11)
+    assert (len(BASIC), len(DETAILED)) == (4, 13)
     assert len(UNITS) == METRICS

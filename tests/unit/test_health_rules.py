@@ -11,12 +11,17 @@ from lifecycle.cluster.freeze import Freeze
 from lifecycle.errors import AwsUnavailable
 from lifecycle.health.catalog import KINDS
 from lifecycle.health.rules import EXPLAINED, _number
+from lifecycle.operation.rehearsal_note import note_of
 from lifecycle.operation.scaling_note import ScalingNote
 
 from tests.support.health import SEEDED, HealthWorld, codes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+
+# Of partitions: the hours at which their ranges begin and end.
+type Ranges = dict[int, list[tuple[float, float]]]
 
 
 @pytest.fixture
@@ -393,6 +398,44 @@ def test_the_age_of_passwords_is_a_note_that_changes_no_verdict(
         assert one["seen"] == (f"AdminUserSecretArn: {days} days, ConnectorsUserSecretArn: 0 days")
 
 
+@pytest.mark.parametrize(
+    ("days", "code", "verdict"),
+    [(29, "FORMER_DATA", "HEALTHY"), (30, "FORMER_DATA_EXPIRED", "DEGRADED")],
+)
+def test_what_a_restore_has_replaced_is_a_note_until_it_is_expired(
+    world: HealthWorld, days: int, code: str, verdict: str
+) -> None:
+    now = world.clock.now()
+    former = {"status": "available", "copy": False}
+    world.outputs["FormerDataDays"] = "30"
+    world.cloud.created = (now - timedelta(days=days)).isoformat()
+    world.cloud.former_databases = [
+        {"name": "former", "created": (now - timedelta(days=90)).isoformat(), **former},
+        {"name": "copy", "created": now.isoformat(), **former, "copy": True},
+    ]
+    report = world.check()
+    assert report["verdict"] == verdict
+    (one,) = [one for one in report["findings"] if one["code"].startswith("FORMER_DATA")]
+    assert (one["code"], one["seen"]) == (code, f"former, replaced {days} days ago")
+
+
+def test_a_former_database_whose_successor_is_not_known_is_a_note(world: HealthWorld) -> None:
+    world.outputs["FormerDataDays"] = "30"
+    world.cloud.former_databases = [
+        {"name": "former", "status": "available", "created": None, "copy": False}
+    ]
+    (one,) = [one for one in world.check()["findings"] if one["code"].startswith("FORMER_DATA")]
+    assert one["code"] == "FORMER_DATA"
+    assert "not known" in one["seen"]
+
+
+def test_a_cluster_that_was_never_restored_is_not_searched_for_former_data(
+    world: HealthWorld,
+) -> None:
+    world.cloud.errors["former"] = AssertionError("it was searched")
+    assert world.check()["verdict"] == "HEALTHY"
+
+
 def test_connectors_that_scale_by_themselves_are_a_note(world: HealthWorld) -> None:
     world.cloud.scaled.append(
         {"service": "connectors", "bounds": "1 to 4", "resource": "service/x"}
@@ -564,6 +607,41 @@ def test_a_certificate_that_ends(world: HealthWorld, days: float, found: set[str
     assert codes(world.check()) == found
 
 
+@pytest.mark.parametrize(
+    ("minutes", "found"),
+    [
+        (30, "MANAGEMENT_OPEN"),
+        (0, "MANAGEMENT_OPEN"),
+        (-4.9, "MANAGEMENT_OPEN"),
+        (-5.1, "MANAGEMENT_OPEN_TOO_LONG"),
+        (None, "MANAGEMENT_OPEN_TOO_LONG"),
+    ],
+)
+def test_a_way_in_is_noted_until_its_end_and_reported_after_it(
+    world: HealthWorld, minutes: float | None, found: str
+) -> None:
+    world.outputs["ManagementTargetGroupArn"] = "arn:management"
+    until = None if minutes is None else ago(world, -minutes)
+    world.cloud.access |= {"opened": True, "until": until, "sources": ["10.0.0.0/16"]}
+    report = world.check()
+    (one,) = [one for one in report["findings"] if one["code"].startswith("MANAGEMENT_OPEN")]
+    assert (one["code"], "10.0.0.0/16" in one["seen"]) == (found, True)
+    late = found == "MANAGEMENT_OPEN_TOO_LONG"
+    assert report["verdict"] == ("DEGRADED" if late else "HEALTHY")
+
+
+def test_a_permanent_listener_is_no_way_in_with_an_end(world: HealthWorld) -> None:
+    world.outputs["ManagementTargetGroupArn"] = "arn:management"
+    world.cloud.access |= {"permanent": True}
+    assert world.check()["verdict"] == "HEALTHY"
+
+
+def test_a_way_in_that_cannot_be_read_is_not_closed(world: HealthWorld) -> None:
+    world.outputs["ManagementTargetGroupArn"] = "arn:management"
+    world.cloud.errors["management"] = AwsUnavailable("throttled")
+    assert "SOURCE_UNAVAILABLE" in codes(world.check())
+
+
 # The database
 
 
@@ -630,11 +708,48 @@ def test_two_leases_of_one_task(world: HealthWorld) -> None:
     assert codes(world.check()) == {"LEASE_SHARED"}
 
 
-def backups(world: HealthWorld, hours: dict[int, float]) -> dict[str, Any]:
+def backups(
+    world: HealthWorld,
+    hours: dict[int, float],
+    ranges: Ranges | None = None,
+) -> dict[str, Any]:
+    """What the brokers report: when the last backup of each partition was begun, in hours ago.
+
+    ``ranges`` are the hours at which the ranges of each begin and end; one of a week by default.
+    """
     inside, _ = world.look()
     latest = [{"partition": p, "at": ago(world, 60 * h)} for p, h in hours.items()]
-    inside["answers"]["backups"] = {"supported": True, "enabled": True, "latest": latest}
+    spans = {p: [(24 * 7, h)] for p, h in hours.items()} if ranges is None else ranges
+    inside["answers"]["backups"] = {
+        "supported": True,
+        "enabled": True,
+        "latest": latest,
+        "ranges": [
+            {"partition": p, "start": ago(world, 60 * start), "end": ago(world, 60 * end)}
+            for p, found in spans.items()
+            for start, end in found
+        ],
+    }
     return inside
+
+
+def shown(report: Mapping[str, Any], code: str) -> str:
+    (one,) = [one for one in report["findings"] if one["code"] == code]
+    return str(one["seen"])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "hours"),
+    [(None, 3), ("", 3), ("PT1H", 3), ("PT30M", 1.5), ("PT15M", 1), ("PT10M", 1), ("PT5M", 1)],
+)
+def test_a_backup_is_old_after_three_intervals_of_its_schedule(
+    world: HealthWorld, schedule: str | None, hours: float
+) -> None:
+    if schedule is not None:
+        world.outputs["BackupSchedule"] = schedule
+    assert codes(world.check(inside=backups(world, dict.fromkeys((1, 2, 3), hours - 0.1)))) == set()
+    report = world.check(inside=backups(world, {1: 0.5, 2: hours + 0.1, 3: 0.5}))
+    assert codes(report) == {"BACKUP_OLD"}
 
 
 def test_the_oldest_of_the_last_backups_counts(world: HealthWorld) -> None:
@@ -646,6 +761,7 @@ def test_the_oldest_of_the_last_backups_counts(world: HealthWorld) -> None:
 
 def test_a_cluster_gets_time_for_its_first_backup(world: HealthWorld) -> None:
     assert codes(world.check(inside=backups(world, {}))) == set()
+    assert codes(world.check(inside=backups(world, {1: 0.1}))) == set()
     assert codes(world.check(inside=backups(world, {}), minutes=181)) == {"BACKUP_OLD"}
 
 
@@ -655,9 +771,202 @@ def test_partitions_that_were_added_need_a_backup_too(world: HealthWorld) -> Non
     world.simulated.patch({"partitions": {"count": 4}}, now=world.management.now)
     world.management.pass_time(60)
     report = world.check(inside=backups(world, {1: 1, 2: 1, 3: 1}))
-    assert codes(report) == {"BACKUP_OLD"}
+    assert codes(report) == {"BACKUP_OLD", "BACKUP_OTHER_PARTITIONS"}
     assert "partition 4 (none)" in report["text"]
+    assert shown(report, "BACKUP_OTHER_PARTITIONS") == (
+        "the newest backups hold 3 partitions, the cluster has 4: none of partition 4"
+    )
     assert codes(world.check(inside=backups(world, {1: 1, 2: 1, 3: 1, 4: 1}))) == set()
+
+
+def test_a_backup_of_more_partitions_than_there_are(world: HealthWorld) -> None:
+    world.check()
+    world.check(minutes=181)
+    report = world.check(inside=backups(world, dict.fromkeys((1, 2, 3, 4), 1)))
+    assert codes(report) == {"BACKUP_OTHER_PARTITIONS"}
+    assert "4 partitions, the cluster has 3: one of partition 4 too" in report["text"]
+
+
+def test_adding_partitions_explains_that_there_is_no_backup_of_them(world: HealthWorld) -> None:
+    world.check()
+    world.check(minutes=181)
+    world.simulated.patch({"partitions": {"count": 4}}, now=world.management.now)
+    inside = backups(world, {1: 4, 2: 4, 3: 4})
+    assert inside["answers"]["configuration"]["pendingChange"] is not None
+    report = world.check(inside=inside)
+    assert not {"BACKUP_OLD", "BACKUP_OTHER_PARTITIONS"} & codes(report)
+    (old,) = [one for one in report["findings"] if one["code"] == "BACKUP_OLD"]
+    assert old["severity"] == "INFO"
+    assert "adds partitions" in old["explainedBy"]
+
+
+def test_moving_partitions_explains_no_old_backup(world: HealthWorld) -> None:
+    world.simulated.patch({"brokers": {"count": 4}}, now=world.management.now)
+    inside = backups(world, {1: 4, 2: 4, 3: 4})
+    assert inside["answers"]["configuration"]["pendingChange"] is not None
+    assert "BACKUP_OLD" in codes(world.check(inside=inside))
+
+
+def test_a_gap_is_noted_until_it_expires(world: HealthWorld) -> None:
+    whole: list[tuple[float, float]] = [(24 * 7, 1)]
+    recent: Ranges = {1: whole, 2: [(24 * 7, 30), (20, 1)], 3: whole}
+    report = world.check(inside=backups(world, dict.fromkeys((1, 2, 3), 1), recent))
+    assert codes(report) == set()
+    assert "BACKUP_GAP" in codes(report, "INFO")
+    assert shown(report, "BACKUP_GAP") == (
+        "partition 2 (2025-12-30 18:05 UTC to 2025-12-31 04:05 UTC)"
+    )
+    old: Ranges = {1: whole, 2: [(24 * 7, 60), (25, 1)], 3: [(24 * 7, 70), (65, 26), (25.5, 1)]}
+    report = world.check(inside=backups(world, dict.fromkeys((1, 2, 3), 1), old))
+    assert codes(report) == set()
+    assert "BACKUP_GAP" in codes(report, "INFO")
+    assert shown(report, "BACKUP_GAP").count("UTC to") == 3
+    inside = backups(world, dict.fromkeys((1, 2, 3), 1), old)
+    inside["answers"]["backups"]["leftOut"] = 7
+    assert shown(world.check(inside=inside), "BACKUP_GAP").endswith(
+        "; 7 more ranges lie within them"
+    )
+
+
+@pytest.mark.parametrize("lacks", ["all", "one", "the answer"])
+def test_a_backup_without_a_range_is_unknown(world: HealthWorld, lacks: str) -> None:
+    inside = backups(world, dict.fromkeys((1, 2, 3), 1))
+    answer = inside["answers"]["backups"]
+    if lacks == "all":
+        answer["ranges"] = []
+    elif lacks == "one":
+        del answer["ranges"][1]
+    else:
+        del answer["ranges"]
+    report = world.check(inside=inside)
+    assert codes(report) == {"SOURCE_UNAVAILABLE"}
+    assert "no range of the backups of partition" in shown(report, "SOURCE_UNAVAILABLE")
+
+
+# What both backups can restore
+
+
+@pytest.fixture
+def kept(world: HealthWorld) -> HealthWorld:
+    """A cluster that keeps its backups for a week and is watched for longer than that."""
+    world.outputs |= {
+        "BackupSchedule": "PT15M",
+        "BackupRetentionDays": "7",
+        "DatabaseBackupRetentionDays": "7",
+    }
+    world.cloud.days = 7
+    world.check()
+    world.check(minutes=60 * 24 * 8)
+    reach(world, 24 * 7)
+    return world
+
+
+def reach(world: HealthWorld, hours: float, newest: float = 0.1) -> None:
+    """Let Aurora be restorable from then until then, in hours ago."""
+    world.cloud.earliest, world.cloud.restorable = ago(world, 60 * hours), ago(world, 60 * newest)
+
+
+def since(world: HealthWorld, hours: float) -> dict[str, Any]:
+    """Let the brokers' backups reach back for so many hours."""
+    return backups(world, dict.fromkeys((1, 2, 3), 0.2), {one: [(hours, 0.2)] for one in (1, 2, 3)})
+
+
+def test_both_backups_that_reach_back_for_the_retention_are_fine(kept: HealthWorld) -> None:
+    assert codes(kept.check(inside=since(kept, 24 * 7 - 0.5))) == set()
+    # What the stack does not promise is not missed.
+    assert codes(kept.check(inside=since(kept, 24 * 6))) == set()
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(24 * 7, 24), (24, 24 * 7), (30, 24)])
+def test_the_shorter_of_both_backups_is_what_can_be_restored(
+    kept: HealthWorld, ours: float, theirs: float
+) -> None:
+    reach(kept, theirs)
+    report = kept.check(inside=since(kept, ours))
+    assert codes(report) == {"RESTORE_WINDOW_SHORT"}
+    assert "24 hours instead of 7 days can be restored" in report["text"]
+    reach(kept, 24 * 7)
+    assert codes(kept.check(inside=since(kept, 24 * 7))) == set()
+
+
+def test_backups_that_do_not_overlap_restore_nothing(kept: HealthWorld) -> None:
+    reach(kept, 5)
+    report = kept.check(inside=backups(kept, dict.fromkeys((1, 2, 3), 6)))
+    assert codes(report) == {"BACKUP_OLD", "RESTORE_WINDOW_SHORT"}
+    assert "nothing can be restored" in shown(report, "RESTORE_WINDOW_SHORT")
+
+
+def test_a_partition_with_shorter_backups_shortens_all(kept: HealthWorld) -> None:
+    ranges: Ranges = {1: [(24 * 7, 0.2)], 2: [(48.0, 0.2)], 3: [(24 * 7, 0.2)]}
+    report = kept.check(inside=backups(kept, dict.fromkeys((1, 2, 3), 0.2), ranges))
+    assert codes(report) == {"RESTORE_WINDOW_SHORT"}
+    assert "2 days instead of 7 days" in report["text"]
+
+
+def test_aurora_that_falls_behind_is_reported(kept: HealthWorld) -> None:
+    reach(kept, 24 * 7, 0.9)
+    assert codes(kept.check(inside=since(kept, 24 * 7))) == set()
+    reach(kept, 24 * 7, 3)
+    report = kept.check(inside=since(kept, 24 * 7))
+    assert codes(report) == {"RESTORE_WINDOW_SHORT"}
+    assert "Aurora can be restored to 20" in report["text"]
+
+
+def test_a_retention_of_aurora_that_was_lowered_by_hand(kept: HealthWorld) -> None:
+    kept.cloud.days = 1
+    report = kept.check(inside=since(kept, 24 * 7))
+    assert codes(report) == {"RESTORE_WINDOW_SHORT"}
+    assert shown(report, "RESTORE_WINDOW_SHORT") == "Aurora keeps its backups for 1 of 7 days"
+    # Not less than the brokers keep theirs.
+    kept.outputs["BackupRetentionDays"] = "1"
+    assert codes(kept.check(inside=since(kept, 24))) == set()
+
+
+def test_a_retention_that_was_raised_is_reached_later(kept: HealthWorld) -> None:
+    kept.outputs |= {"BackupRetentionDays": "14", "DatabaseBackupRetentionDays": "14"}
+    kept.cloud.days = 14
+    assert codes(kept.check(inside=since(kept, 24 * 7))) == set()
+    kept.check(minutes=60 * 24 * 3)
+    reach(kept, 24 * 10)
+    assert codes(kept.check(inside=since(kept, 24 * 10))) == set()
+    reach(kept, 24 * 10)
+    assert codes(kept.check(inside=since(kept, 24))) == {"RESTORE_WINDOW_SHORT"}
+
+
+def test_a_database_that_was_just_restored_has_no_past(kept: HealthWorld) -> None:
+    kept.cloud.created = ago(kept, 30)
+    reach(kept, 0.5)
+    assert codes(kept.check(inside=since(kept, 24 * 7))) == set()
+    # Its first backups of the brokers are still to come, but not for long.
+    old = backups(kept, dict.fromkeys((1, 2, 3), 0.7))
+    assert codes(kept.check(inside=old)) == set()
+
+
+def test_a_new_cluster_has_no_past(world: HealthWorld) -> None:
+    world.outputs |= {"BackupRetentionDays": "7", "DatabaseBackupRetentionDays": "7"}
+    world.cloud.created = ago(world, 1)
+    reach(world, 0)
+    assert codes(world.check(inside=since(world, 0.1))) == set()
+
+
+def test_the_window_is_not_judged_where_the_stack_does_not_show_the_retention(
+    kept: HealthWorld,
+) -> None:
+    del kept.outputs["BackupRetentionDays"]
+    assert codes(kept.check(inside=since(kept, 24))) == set()
+
+
+@pytest.mark.parametrize("lacks", ["earliest", "restorable"])
+def test_a_database_that_reports_no_moments_is_unknown(kept: HealthWorld, lacks: str) -> None:
+    _, outside = kept.look()
+    outside["answers"]["database"][lacks] = None
+    report = kept.check(inside=since(kept, 24 * 7), outside=outside)
+    assert codes(report) == {"SOURCE_UNAVAILABLE"}
+    assert "no moments to which Aurora" in report["text"]
+    # One that is stopped is DATABASE_DOWN, and that alone.
+    outside["answers"]["database"]["status"] = "stopped"
+    report = kept.check(inside=since(kept, 24 * 7), outside=outside)
+    assert "SOURCE_UNAVAILABLE" not in codes(report)
 
 
 def test_backups_that_the_brokers_do_not_make(world: HealthWorld) -> None:
@@ -859,3 +1168,91 @@ def test_what_is_explained_is_a_code_of_the_table() -> None:
 def test_a_number_of_the_stack_is_read_or_none(given: str, read: int) -> None:
     assert _number({"Brokers": given}, "Brokers") == read
     assert _number({}, "Brokers") == 0
+
+
+def rehearsed(world: HealthWorld, *, days: float = 0, result: str = "PASS") -> None:
+    """Let a rehearsal have ended so many days ago."""
+    ended: dict[str, Any] = {"result": "SUCCEEDED", "rehearsal": {"result": result}}
+    if result == "FAIL":
+        ended = {"result": "FAILED", "rehearsal": {"result": result, "failure": "markers: lost."}}
+    ended["rehearsal"] |= {"recoverySeconds": 725, "copied": {"objects": 3, "bytes": 9}}
+    note = note_of(ended, "demo.rehearse.1", world.clock.now() - timedelta(days=days))
+    assert note is not None
+    kept = note.after(world.records.rehearsals.get("demo"))
+    assert kept is not None
+    world.records.rehearsals["demo"] = kept
+
+
+class TestRehearsals:
+    def test_without_a_schedule_none_is_wanted(self, world: HealthWorld) -> None:
+        report = world.check()
+        assert (codes(report), report["rehearsal"]) == (set(), None)
+        assert "Recovery time" not in report["text"]
+
+    def test_what_it_measured_is_shown(self, world: HealthWorld) -> None:
+        world.check()
+        rehearsed(world)
+        report = world.check(minutes=24 * 60 * 200)
+        assert codes(report) & {"REHEARSAL_OLD", "REHEARSAL_FAILED"} == set()
+        found = report["rehearsal"]
+        assert (found["result"], found["recoverySeconds"]) == ("PASS", 725)
+        assert (found["measured"]["objects"], found["measured"]["bytes"]) == (3, 9)
+        assert f"12 min 5 s, rehearsed {found['at'][:10]}." in report["text"]
+        record = world.records.find("demo")
+        assert record is not None
+        assert record.rehearsal == found
+
+    def test_one_that_failed_counts_without_a_schedule_too(self, world: HealthWorld) -> None:
+        world.check()
+        rehearsed(world)
+        world.clock.pass_seconds(60)
+        rehearsed(world, result="FAIL")
+        report = world.check()
+        assert (report["verdict"], codes(report)) == ("DEGRADED", {"REHEARSAL_FAILED"})
+        seen = shown(report, "REHEARSAL_FAILED")
+        assert seen.startswith("demo.rehearse.1 ended at")
+        assert seen.endswith(": markers: lost")
+        # What was measured before stays the recovery time; a restore that lacks something is none.
+        assert report["rehearsal"]["recoverySeconds"] == 725
+        world.clock.pass_seconds(60)
+        rehearsed(world, result="WARN")
+        assert codes(world.check()) == set()
+
+    def test_one_that_failed_alone_has_no_recovery_time(self, world: HealthWorld) -> None:
+        world.check()
+        rehearsed(world, result="FAIL")
+        assert world.check()["rehearsal"]["recoverySeconds"] is None
+
+    def test_one_of_a_cluster_of_that_name_before_is_none(self, world: HealthWorld) -> None:
+        rehearsed(world, result="FAIL")
+        world.outputs["RehearsalSchedule"] = "monthly"
+        report = world.check()
+        assert report["rehearsal"] is None
+        assert codes(report) == set()
+
+    @pytest.mark.parametrize(("schedule", "days"), [("monthly", 42), ("quarterly", 105)])
+    def test_an_absent_one_is_a_note_until_the_first_is_overdue(
+        self, world: HealthWorld, schedule: str, days: int
+    ) -> None:
+        world.check(minutes=24 * 60 * 300)
+        world.outputs["RehearsalSchedule"] = schedule
+        report = world.check()
+        assert codes(report) & {"REHEARSAL_OLD"} == set()
+        assert "REHEARSAL_OLD" in codes(report, "INFO")
+        assert "there was none" in shown(report, "REHEARSAL_OLD")
+        report = world.check(minutes=24 * 60 * days - 1)
+        assert "REHEARSAL_OLD" in codes(report, "INFO")
+        assert "REHEARSAL_OLD" in codes(world.check(minutes=1))
+
+    def test_one_is_old_after_its_interval_and_a_week(self, world: HealthWorld) -> None:
+        world.outputs["RehearsalSchedule"] = "monthly"
+        world.check()
+        world.clock.pass_seconds(24 * 3600 * 100)
+        rehearsed(world)
+        assert "REHEARSAL_OLD" not in codes(world.check()) | codes(world.check(), "INFO")
+        report = world.check(minutes=24 * 60 * 42)
+        assert "REHEARSAL_OLD" in codes(report)
+        assert "the last one ended at" in shown(report, "REHEARSAL_OLD")
+        # Another schedule begins anew.
+        world.outputs["RehearsalSchedule"] = "quarterly"
+        assert "REHEARSAL_OLD" not in codes(world.check())

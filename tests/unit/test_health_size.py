@@ -6,6 +6,7 @@ import copy
 import json
 
 from lifecycle.camunda.payloads import topology_payload
+from lifecycle.health.collect_in_vpc import MOST_RANGES
 
 from tests.fakes.management import InMemoryManagement
 from tests.fakes.management_simulation import SimulatedCluster
@@ -35,7 +36,11 @@ def test_the_largest_cluster_whose_gateways_all_differ_is_carried() -> None:
             for one in broker["partitions"]:
                 one["state"] = "active"
         world.management.views[address] = view
+    # Backups that failed again and again leave ranges that have gaps.
+    world.management.ranges = 40
     inside, outside = world.carried()
+    assert len(inside["answers"]["backups"]["ranges"]["#rows"]) == 200 * MOST_RANGES
+    assert inside["answers"]["backups"]["leftOut"] == 200 * (40 - MOST_RANGES)
     assert len(inside["answers"]["gateways"]["views"]["#rows"]) == 5
     carried = json.dumps([inside, outside, world.subject()]).encode()
     assert len(carried) < LIMIT, len(carried)

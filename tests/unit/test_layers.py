@@ -18,8 +18,8 @@ PACKAGE = ROOT / "layers" / "lifecycle" / "lifecycle"
 ROOMS = (
     *("errors", "times", "tables", "settings", "observability", "certificates"),
     *("pages", "camunda", "cluster", "services", "operation", "preflight", "verification"),
-    *("provisioning", "restart", "rotation", "scaling", "teardown", "plans", "health"),
-    *("messages", "console"),
+    *("provisioning", "restart", "rotation", "manage", "scaling", "teardown", "backup"),
+    *("kept", "restore", "rehearsal", "plans", "health", "messages", "console"),
     *("adapters", "api", "wiring"),
 )
 # What reaches outside of the process, or reads a clock: adapters and wiring only.

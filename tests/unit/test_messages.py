@@ -333,6 +333,7 @@ def test_after_a_cancellation_there_is_nothing_to_do(world: World) -> None:
         ("plan", {"clusterName": "demo", "teardown": {}}, {"teardown"}, "teardown"),
         ("restart", {"clusterName": "demo", "dryRun": True}, {"restart"}, "restart"),
         ("rotate", {"clusterName": "demo", "dryRun": True}, {"rotate"}, "rotate"),
+        ("manage", {"clusterName": "demo", "dryRun": True}, {"manage"}, "manage"),
         ("teardown", {"clusterName": "demo", "dryRun": True}, {"teardown"}, "teardown"),
         ("teardown", {"clusterName": "demo"}, {"teardown"}, ""),
     ],
@@ -389,7 +390,7 @@ def test_one_broken_topic_does_not_silence_what_runs_elsewhere(world: World) -> 
 def test_what_runs_for_long_is_not_stopped_half_way(world: World, machine: str) -> None:
     name = f"demo.{machine}.1"
     world.executions.found[ARNS.machine(machine)] = [
-        (ARNS.execution(machine, name), name, AT - timedelta(hours=3))
+        (ARNS.execution(machine, name), name, AT - compose.LONG[machine] - timedelta(hours=1))
     ]
     world.sender.long_running()
     (advice,) = [

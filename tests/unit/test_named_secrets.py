@@ -102,6 +102,91 @@ def test_a_registry_gets_no_secret_of_another_purpose_or_cluster(
     assert check({MAIL: fine}, registry).result is Result.PASS
 
 
+TOKENS = "https://login.example.com/realms/camunda/protocol/openid-connect/token"
+HEALTH_TAGS = {
+    "camunda:control-plane": "control",
+    "camunda:cluster": "demo",
+    "camunda:purpose": "oidc-client",
+    "camunda:token-url": TOKENS,
+}
+
+
+def test_client_secrets_are_found_and_that_of_the_functions_with_its_one_destination() -> None:
+    found = named_secrets(
+        {
+            "OidcClientSecretArn": MAIL,
+            "OidcConnectorsSecretArn": f"{MAIL}2",
+            "OidcHealthSecretArn": f"{MAIL}3",
+            "OidcTokenUrl": TOKENS,
+        },
+        {},
+    )
+    assert found == (
+        NamedSecret("OidcClientSecretArn", MAIL),
+        NamedSecret("OidcConnectorsSecretArn", f"{MAIL}2"),
+        NamedSecret("OidcHealthSecretArn", f"{MAIL}3", TOKENS),
+    )
+    assert [one.purpose for one in found] == ["task", "task", "oidc-client"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        ({"camunda:purpose": "task"}, "allowed is 'oidc-client'"),
+        ({"camunda:cluster": "prod"}, "has 'prod' in the tag camunda:cluster"),
+        ({"camunda:cluster": None}, "does not carry the tag camunda:cluster"),
+        (
+            {"camunda:token-url": None},
+            f"the tag camunda:token-url; allowed is the value '{TOKENS}'",
+        ),
+        (
+            {"camunda:token-url": "https://evil.example.com/token"},
+            "has 'https://evil.example.com/token' in the tag camunda:token-url",
+        ),
+    ],
+)
+def test_the_functions_send_a_client_secret_only_where_its_own_tag_allows(
+    tags: dict[str, str | None], words: str
+) -> None:
+    health = NamedSecret("OidcHealthSecretArn", MAIL, TOKENS)
+    fine = check({MAIL: SecretSeen(Seen.THERE, HEALTH_TAGS)}, health)
+    assert fine.result is Result.PASS
+    wrong = {name: value for name, value in {**HEALTH_TAGS, **tags}.items() if value is not None}
+    found = check({MAIL: SecretSeen(Seen.THERE, wrong)}, health)
+    assert found.result is Result.FAIL
+    assert words in found.seen
+    assert "Key=camunda:cluster,Value=demo Key=camunda:purpose,Value=oidc-client" in found.seen
+    assert f"Key=camunda:token-url,Value={TOKENS}" in found.seen
+
+
+@pytest.mark.parametrize("field", ["OidcClientSecretArn", "OidcConnectorsSecretArn"])
+def test_a_client_of_one_cluster_lends_its_secret_to_no_other(field: str) -> None:
+    client = NamedSecret(field, MAIL)
+    fine = SecretSeen(Seen.THERE, {**TAGS, "camunda:cluster": "demo"})
+    assert check({MAIL: fine}, client).result is Result.PASS
+    for tags, words in (
+        (TAGS, "does not carry the tag camunda:cluster; allowed is the value 'demo'"),
+        ({**TAGS, "camunda:cluster": "prod"}, "has 'prod' in the tag camunda:cluster"),
+    ):
+        found = check({MAIL: SecretSeen(Seen.THERE, tags)}, client)
+        assert found.result is Result.FAIL
+        assert words in found.seen
+        assert "Key=camunda:cluster,Value=demo Key=camunda:purpose,Value=task" in found.seen
+        assert "camunda:cluster" in found.remedy
+    other = SecretSeen(Seen.THERE, {**TAGS, "camunda:cluster": "prod"})
+    taken = NamedSecret("settings.connectors.secrets.SECRET_A", MAIL)
+    assert check({MAIL: other}, taken).result is Result.FAIL
+
+
+def test_an_arn_without_its_end_finds_a_secret_that_no_role_could_read() -> None:
+    part = NamedSecret("LicenseKeySecretArn", MAIL.removesuffix("-AbCdEf"))
+    found = check({part.arn: SecretSeen(Seen.THERE, TAGS, MAIL)}, part)
+    assert found.result is Result.FAIL
+    assert f"allowed is {MAIL!r}" in found.seen
+    whole = NamedSecret("LicenseKeySecretArn", MAIL)
+    assert check({MAIL: SecretSeen(Seen.THERE, TAGS, MAIL)}, whole).result is Result.PASS
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [

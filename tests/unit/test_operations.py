@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
+from botocore.exceptions import ClientError
 from lifecycle.cluster.checks import TargetHealth
 from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.names import change_set_name
@@ -30,7 +31,15 @@ from lifecycle.services.stops import StoppedTask
 from lifecycle.verification.process_instances import PATIENCE_SECONDS, WAIT_SECONDS
 
 from tests.fakes.probe import FakeProbe
-from tests.support.world import OUTPUTS, PATHS, UNFORMED, World, also_acts, designs, operation
+from tests.support.world import (
+    OUTPUTS,
+    PATHS,
+    UNFORMED,
+    World,
+    also_acts,
+    designs,
+    operation,
+)
 
 
 @pytest.fixture
@@ -820,6 +829,29 @@ class TestFinish:
         assert result["outputs"] == OUTPUTS
         assert world.table.locks == {}
         assert world.table.record(operation())["result"] == "SUCCEEDED"
+
+    def test_success_of_a_provisioning_says_how_to_log_in(self, world: World) -> None:
+        settle(world)
+        result = world.finisher.succeed(operation(), request=self.REQUEST, outcome={})
+        assert result["access"]["urls"]["operate"] == "http://web.example/operate"
+        assert result["access"]["login"]["secretArn"] == "arn:secret:admin"
+        report = json.loads(world.artifacts.objects[result["reportKey"]])
+        assert report["access"] == result["access"]
+
+    def test_a_stack_that_cannot_be_read_fails_no_provisioning(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def throttled(_: str) -> None:
+            raise ClientError({"Error": {"Code": "ThrottlingException"}}, "DescribeStacks")
+
+        monkeypatch.setattr(world.stacks, "describe", throttled)
+        result = world.finisher.succeed(operation(), request=self.REQUEST, outcome={})
+        assert (result["result"], result["access"]) == ("SUCCEEDED", None)
+
+    def test_other_operations_report_no_access(self, world: World) -> None:
+        settle(world)
+        restart = replace(operation(), machine="restart")
+        assert "access" not in world.finisher.succeed(restart, request=self.REQUEST, outcome={})
 
     def test_failure_says_what_is_true_and_what_to_do(self, world: World) -> None:
         settle(world)

@@ -15,6 +15,7 @@ from lifecycle.scaling.observe import read_brokers
 from lifecycle.scaling.probe import ScalingProber
 from moto import mock_aws
 
+from tests.fakes.identity import logins
 from tests.support.health import OUTPUTS, HealthWorld
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Refusing:
 
 def test_a_scaling_is_refused_at_once_and_the_rest_is_known() -> None:
     world = HealthWorld()
-    prober = ScalingProber(management=lambda _: world.management, users=Refusing())
+    prober = ScalingProber(management=lambda _: world.management, logins=logins(Refusing()))
     seen = read_brokers(prober.query(OUTPUTS, brokers=4, partitions=0, backup=0))
     assert "was not read for cluster demo" in seen.refused
     assert (seen.topology, seen.configuration is None) == (None, False)

@@ -21,6 +21,7 @@ from lifecycle.pages.read import lasted
 from lifecycle.teardown.decisions import absent_plan
 
 from tests.fakes.s3 import FakeArtifacts
+from tests.unit import test_cluster_access as ways
 from tests.unit import test_plan_report as plans
 
 ARN = "arn:aws:states:eu-central-1:123456789012:execution:control-scale:demo.scale.k"
@@ -81,6 +82,37 @@ REPORT: dict[str, Any] = {
         },
     },
 }
+PROVISIONED: dict[str, Any] = {
+    **{name: value for name, value in REPORT.items() if name != "topologies"},
+    "operationId": "demo.provision.k",
+    "machine": "provision",
+    "request": {"cluster": "demo", "parameters": {"Brokers": 3}},
+}
+WITH_ACCESS = {
+    f"provision, {name}": {**PROVISIONED, "access": found}
+    for name, found in {
+        "in clear": ways.told(ways.CLEAR),
+        "with a certificate": ways.told(ways.NAMED, tasks=[ways.USABLE]),
+        "with OIDC": ways.told(ways.OIDC, tasks=[ways.USABLE]),
+        "of the internet": ways.told(
+            ways.NAMED, {"LoadBalancerScheme": "internet-facing", "AllowedCidrs": "203.0.113.0/24"}
+        ),
+    }.items()
+}
+OPENED: dict[str, Any] = {
+    **{name: value for name, value in PROVISIONED.items() if name != "verification"},
+    "operationId": "demo.manage.k",
+    "machine": "manage",
+    "request": {"cluster": "demo", "minutes": 30},
+    "managementAccess": {
+        "open": True,
+        "url": "http://internal-demo.eu-central-1.elb.amazonaws.com:9600",
+        "until": "2026-01-01T00:30:00Z",
+        "from": ["10.20.0.0/16"],
+        "warning": "It has no authentication.",
+        "close": "DELETE /clusters/demo/management-access closes it before its end",
+    },
+}
 FAILED = {
     **REPORT,
     "result": "FAILED",
@@ -88,6 +120,49 @@ FAILED = {
     "cause": "Tasks for the new brokers failed to start.",
     "nextStep": "Raise the quota.",
     "currentState": "Stack control-demo is in UPDATE_COMPLETE.",
+}
+REHEARSED: dict[str, Any] = {
+    **{name: REPORT[name] for name in ("cluster", "startedAt", "endedAt", "startedBy", "timeline")},
+    "operationId": "demo.rehearse.k",
+    "machine": "rehearse",
+    "result": "SUCCEEDED",
+    "request": {"cluster": "demo", "trial": "demo-rh-2a97b"},
+    "rehearsal": {
+        "result": "WARN",
+        "failure": "",
+        "trial": "demo-rh-2a97b",
+        "backup": 1735689900000,
+        "at": "2026-01-01T00:05:00.000Z",
+        "copied": {"objects": 1204, "bytes": 98765432},
+        "recoverySeconds": 1325,
+        "checks": [
+            {
+                "name": "markers",
+                "result": "PASS",
+                "seen": "each of 3 process instances is in the copy",
+                "remedy": "",
+            },
+            {
+                "name": "user tasks created",
+                "result": "WARN",
+                "seen": "the copy has all time 9 instead of 7",
+                "remedy": "None.",
+            },
+        ],
+        "operations": {
+            "backup": {"operationId": "demo.backup.rh-1", "status": "SUCCEEDED", "seconds": 62},
+            "restore": {
+                "operationId": "demo-rh-2a97b.restore.rh-1",
+                "status": "SUCCEEDED",
+                "seconds": 1325,
+            },
+            "teardown": {
+                "operationId": "demo-rh-2a97b.teardown.rh-1",
+                "status": "RUNNING",
+                "seconds": None,
+            },
+        },
+    },
 }
 TEARDOWN = {
     "operationId": "demo.plan.t",
@@ -130,7 +205,9 @@ SCALING: dict[str, Any] = {
 }
 EVERY = {
     "operation": operation_page(REPORT),
+    **{name: operation_page(report) for name, report in WITH_ACCESS.items()},
     "failed operation": operation_page(FAILED),
+    "rehearsal": operation_page(REHEARSED),
     "empty operation": operation_page({}),
     "plan of a creation": plan_page(plans.plan(plans.CREATION)),
     "plan of an update": plan_page(plans.plan(plans.UPDATE, author="ada")),
@@ -255,6 +332,7 @@ def hostile(value: Any) -> Any:
     "page",
     [
         operation_page(hostile(FAILED)),
+        *(operation_page(hostile(report)) for report in WITH_ACCESS.values()),
         plan_page(hostile(plans.plan(plans.UPDATE))),
         plan_page({**hostile(SCALING), "kind": "scale", "status": "READY"}),
         plan_page(hostile(TEARDOWN)),
@@ -284,6 +362,73 @@ def test_the_page_of_an_operation_holds_what_people_look_for() -> None:
     ):
         assert one in text
     assert "Error" not in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "held"),
+    [
+        ("in clear", ["in clear", "AdminUserSecret-1a2b3c", "get-secret-value", "VPN"]),
+        (
+            "with a certificate",
+            [
+                f"{ways.GRPC_LB}:26500 with TLS, certificate of camunda.example.com",
+                "aws ssm start-session",
+                "127.0.0.1 camunda.example.com",
+            ],
+        ),
+        ("with OIDC", ["ada@example.com", "https://login.example.com/realms/camunda"]),
+        ("of the internet", ["internet-facing", "203.0.113.0/24"]),
+    ],
+)
+def test_the_page_of_a_provisioning_shows_how_to_log_in(kind: str, held: list[str]) -> None:
+    found = Document(operation_page(WITH_ACCESS[f"provision, {kind}"]))
+    assert "Log in" in found.text
+    for one in (*held, "/operate", "/tasklist", "/admin", "/v2", "/connectors"):
+        assert one in found.text
+    hrefs = [str(one["href"]) for one in found.all("a")]
+    assert any(one.endswith("/operate") for one in hrefs) is (kind != "in clear")
+
+
+def test_a_page_without_access_has_no_box_for_it() -> None:
+    for report in (REPORT, PROVISIONED, {**PROVISIONED, "access": None}):
+        assert "Log in" not in Document(operation_page(report)).text
+
+
+def test_the_page_of_an_opening_shows_where_until_when_and_how_it_is_closed() -> None:
+    page = operation_page(OPENED)
+    for held in OPENED["managementAccess"].values():
+        if held is not True:
+            assert (held[0] if isinstance(held, list) else held) in page, held
+    closed = {**OPENED, "managementAccess": {"open": False, "wasOpen": True}}
+    assert "Management API" not in operation_page(closed)
+
+
+def test_the_page_of_a_rehearsal_shows_the_recovery_time_and_what_was_compared() -> None:
+    text = Document(operation_page(REHEARSED)).text
+    for one in (
+        "Rehearsal of a restore of demo",
+        "22 min 5 s",
+        "recovery time",
+        "1735689900000",
+        "1204 objects of the backup bucket, 98765432 bytes",
+        "demo-rh-2a97b",
+        "demo.backup.rh-1 SUCCEEDED after 1 min 2 s",
+        "demo-rh-2a97b.restore.rh-1 SUCCEEDED after 22 min 5 s",
+        "demo-rh-2a97b.teardown.rh-1 RUNNING",
+        "each of 3 process instances is in the copy",
+        "the copy has all time 9 instead of 7",
+        "1 of 2",
+    ):
+        assert one in text, one
+
+
+def test_the_page_of_a_rehearsal_that_measured_nothing_shows_no_recovery_time() -> None:
+    found = {**REHEARSED["rehearsal"], "result": "FAIL", "recoverySeconds": None, "checks": []}
+    failure = {"result": "FAILED", "error": "RehearsalFailed", "cause": "no capacity"}
+    text = Document(operation_page({**REHEARSED, **failure, "rehearsal": found})).text
+    assert "not measured: the restore did not come to its end" in text
+    assert "recovery time" not in text
+    assert "no capacity" in text
 
 
 def test_a_failed_operation_shows_error_state_and_next_step() -> None:

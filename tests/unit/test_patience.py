@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from lifecycle.cluster import former_data
 from lifecycle.cluster.polling import LONGEST, LONGEST_BETWEEN_LOOKS, Wait
 from lifecycle.health import rules as health_rules
+from lifecycle.manage import decisions as manage
 from lifecycle.operation.model import FUNCTION_SECONDS, LOCK_SECONDS
 from lifecycle.provisioning import start_services
+from lifecycle.restore import decisions as restore
 from lifecycle.rotation import decisions as rotation
 from lifecycle.scaling import decision as scaling
 from lifecycle.scaling import partitions as scaling_partitions
@@ -23,6 +26,7 @@ from tools.generate_parameters import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 MINUTE = 60
 
@@ -34,6 +38,7 @@ MINUTE = 60
         (rolling.BROKER_PATIENCE, 30 * MINUTE),
         (teardown.STOP_SECONDS, 30 * MINUTE),
         (rotation.PATIENCE, 5 * MINUTE),
+        (former_data.FORMER_PATIENCE, 180 * MINUTE),
         (scaling.TASKS_PATIENCE, 10 * MINUTE),
         (scaling.CHANGE_PATIENCE, 15 * MINUTE),
         (scaling.SETTLE_PATIENCE, 15 * MINUTE),
@@ -47,6 +52,7 @@ MINUTE = 60
         # A pause ends every wait, however long it is.
         (LONGEST_BETWEEN_LOOKS, 5 * MINUTE),
         # A lock outlives every function of its owner.
+        (manage.PATIENCE, 3 * MINUTE),
         (LOCK_SECONDS, 15 * MINUTE),
         (FUNCTION_SECONDS, 110),
     ],
@@ -59,13 +65,14 @@ def test_each_wait_has_its_length(seconds: int, documented: int) -> None:
     ("time", "documented"),
     [
         (health_rules.GRACE, timedelta(minutes=15)),
+        (manage.OVERDUE, timedelta(minutes=5)),
         (health_rules.LOSSES, timedelta(hours=2)),
         (health_rules.LASTS, timedelta(minutes=1)),
         (health_rules.DEPLOYMENT, timedelta(minutes=30)),
         (health_rules.STOPS, timedelta(minutes=30)),
         (health_rules.CHANGE, timedelta(minutes=30)),
         (health_rules.EXPORT, timedelta(minutes=10)),
-        (health_rules.BACKUP, timedelta(hours=3)),
+        (health_rules.CLEANUP, timedelta(hours=1)),
         (health_rules.LEASE, timedelta(seconds=30)),
     ],
 )
@@ -101,6 +108,13 @@ def test_a_wait_starts_anew_after_a_pause_and_where_the_last_look_is_not_known()
     assert Wait.at("a", 4000, Wait.read(kept)) == Wait("a", since=4000, looks=1, seen=4000)
 
 
+# What waits after these has not been waiting before: each begins with an empty memory.
+BEGINNING = {
+    *("PlanStack", "ExecuteChangeSet", "StartServices", "StopServices"),
+    *("SetPassword", "CopyBackups", "RestoreBrokers"),
+}
+
+
 def between_waits(
     states: dict[str, Any], name: str, passed: frozenset[str] = frozenset()
 ) -> Iterator[int]:
@@ -108,15 +122,32 @@ def between_waits(
     state = states[name]
     if state["Type"] == "Wait":
         yield 0
-    # StartServices begins: what waits after it has not been waiting before.
-    elif name not in {*passed, "StartServices"}:
+    elif (
+        name not in passed
+        and not (passed and name in BEGINNING)
+        and not (name == "RollServices" and "EnsureBackup" in passed)
+    ):
         ways = [state, *state.get("Choices", ())]
         for following in {way[key] for way in ways for key in ("Next", "Default") if key in way}:
             for seconds in between_waits(states, following, passed | {name}):
                 yield state.get("TimeoutSeconds", 0) + seconds
 
 
-@pytest.mark.parametrize("machine", ["provision", "restart", "rotate", "scale", "teardown", "plan"])
+@pytest.mark.parametrize(
+    "machine",
+    [
+        "provision",
+        "restart",
+        "rotate",
+        "manage",
+        "backup",
+        "restore",
+        "scale",
+        "teardown",
+        "plan",
+        "rehearse",
+    ],
+)
 def test_no_wait_between_two_looks_is_taken_for_a_pause(machine: str) -> None:
     path = ROOT / "statemachines" / f"{machine}.asl.yaml"
     states = yaml.safe_load(path.read_text())["States"]
@@ -128,6 +159,35 @@ def test_no_wait_between_two_looks_is_taken_for_a_pause(machine: str) -> None:
         functions = max(between_waits(states, state["Next"]))
         assert functions > 0
         assert longest + functions < LONGEST_BETWEEN_LOOKS
+
+
+def test_the_parts_of_a_restore_end_before_the_whole_machine_does() -> None:
+    """What a part reports names the next step; an execution that times out reports nothing."""
+    path = ROOT / "statemachines" / "restore.asl.yaml"
+    limit = yaml.safe_load(path.read_text())["TimeoutSeconds"]
+    rest = limit - restore.DATABASE_PATIENCE - restore.TASKS_PATIENCE
+    # CloudFormation creates a database from the snapshot; brokers stop, start and are verified.
+    assert rest >= 3 * 60 * MINUTE
+
+
+def test_a_rehearsal_outlasts_the_operations_that_it_waits_for() -> None:
+    """A backup, a restore and a teardown, one after the other."""
+    limits = {
+        name: yaml.safe_load((ROOT / "statemachines" / f"{name}.asl.yaml").read_text())
+        for name in ("rehearse", "restore")
+    }
+    assert limits["rehearse"]["TimeoutSeconds"] >= limits["restore"]["TimeoutSeconds"] + 4 * 3600
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "statemachines").glob("*.asl.yaml")), ids=str)
+def test_no_execution_reaches_the_limit_of_its_history(path: Path) -> None:
+    """25,000 events end an execution (https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html).
+
+    A wait writes two events when it is entered and left, a task five, a choice two; a machine that
+    waits looks every ``LONGEST`` seconds once it has looked a few times.
+    """
+    limit = yaml.safe_load(path.read_text())["TimeoutSeconds"]
+    assert limit / LONGEST * 9 < 25_000 * 0.9
 
 
 def test_a_wait_has_lasted_from_its_last_second_on() -> None:

@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.stack import ChangeSet, ResourceChange, Stack
+from lifecycle.pages.plan import plan_page
 from lifecycle.plans.fingerprint import Fingerprint, PlanDescription
 from lifecycle.plans.report import PlanInput, render, summary
 from lifecycle.plans.text import plan_text
 from lifecycle.services.settings import patched
 
+from tests.support.login import RESOLVED
 from tools.generate_parameters import ROOT
 
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/0a1b"
 DEFAULTS = {name: str(d.get("default", "")) for name, d in cluster_parameters().items()}
+DEFAULTS["CertificateArn"] = CERTIFICATE
 LIVING = DEFAULTS
 MACHINE = frozenset(name for name, d in cluster_parameters().items() if d["machine"])
 STACK = Stack("control-demo", "arn:stack", "UPDATE_COMPLETE", parameters=LIVING)
@@ -264,6 +268,30 @@ def test_who_made_it_is_told_when_it_is_known() -> None:
     assert "unknown (started from the console" in plan_text(plan(UPDATE))
 
 
+def test_another_tls_policy_is_told_to_clients_that_have_used_one() -> None:
+    listener = ResourceChange(
+        "Modify",
+        "HttpsListener",
+        "AWS::ElasticLoadBalancingV2::Listener",
+        "False",
+        properties=("SslPolicy",),
+    )
+    certificate = {"CertificateArn": "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b"}
+    changes = replace(UPDATE.change_set, changes=(listener,))
+    encrypted = replace(
+        UPDATE,
+        change_set=changes,
+        before={**UPDATE.before, **certificate},
+        after={**UPDATE.after, **certificate},
+    )
+    assert [one for one in plan(encrypted)["warnings"] if "TLS policy" in one]
+    # From clear to TLS there was none.
+    first = replace(encrypted, before={**UPDATE.before, "CertificateArn": ""})
+    assert not [one for one in plan(first)["warnings"] if "TLS policy" in one]
+    other = replace(encrypted, change_set=replace(changes, changes=(LOGS,)))
+    assert not [one for one in plan(other)["warnings"] if "TLS policy" in one]
+
+
 def test_warnings_of_preflight_are_in_the_text() -> None:
     text = plan_text(plan(UPDATE))
     assert "1 of 2 checks passed" in text
@@ -322,6 +350,21 @@ def test_a_plan_warns_before_brokers_are_replaced_and_before_there_is_no_way_bac
     assert plan(trial(CREATION))["warnings"] == []
 
 
+def test_a_plan_of_replacing_brokers_names_the_backup_it_begins_with_and_its_waiver() -> None:
+    services = (line("orchestration-cluster", "replace tasks", 4, restarts=4),)
+    older = {**UPDATE.before, "BackupMaxAge": "12"}
+    told = plan(replace(UPDATE, services=services, before=older))
+    assert "younger than 12 hours (BackupMaxAge)" in told["backup"]
+    assert '"acceptNoBackup": true beside changeSet' in told["backup"]
+    assert "snapshot" not in told["backup"]
+    assert '"acceptNoBackup": true' in plan_text(told)
+    minor = {**UPDATE.after, "OrchestrationImage": "camunda/camunda:8.10.1"}
+    step = plan(replace(UPDATE, services=services, after=minor))
+    assert "backup of the brokers and snapshot of the database" in step["backup"]
+    assert '"acceptNoWayBack": true' in step["backup"]
+    assert plan(UPDATE)["backup"] == plan(CREATION)["backup"] == ""
+
+
 def test_a_plan_warns_of_a_database_in_one_zone_when_it_comes_to_that() -> None:
     def instances(before: str, after: str) -> list[str]:
         changed = replace(
@@ -346,6 +389,20 @@ def test_a_plan_warns_of_what_interrupts_the_database_and_promises_no_way_back()
     assert "Aurora stays at 18.3" in told["undo"]
     alone = plan(replace(UPDATE, after={**UPDATE.before, "DatabaseEngineVersion": "18.3"}))
     assert alone["undo"].startswith("No parameter can be reverted. Aurora stays at 18.3")
+
+
+def test_every_form_of_a_plan_warns_of_what_stays_in_clear() -> None:
+    clear = {"CertificateArn": ""}
+    for situation in (
+        replace(CREATION, after={**CREATION.after, **clear}),
+        replace(UPDATE, before={**UPDATE.before, **clear}, after={**UPDATE.after, **clear}),
+    ):
+        told = plan(situation)
+        (warning,) = [one for one in told["warnings"] if "in clear" in one]
+        assert "passwords and process data" in warning
+        assert f"WARNING: {warning[:40]}" in plan_text(told)
+        assert warning in plan_page(told)
+    assert not [one for one in plan(UPDATE)["warnings"] if "in clear" in one]
 
 
 def test_tags_alone_restart_no_broker() -> None:
@@ -399,3 +456,22 @@ def test_a_plan_says_what_a_restore_takes() -> None:
     assert "about 25 minutes" in plan(replace(UPDATE, after=rare))["restore"]
     less = {**rare, "DatabaseBackupRetentionDays": "2"}
     assert "goes back 2 days" in plan_text(plan(replace(UPDATE, after=less))).replace("\n  ", " ")
+
+
+def test_going_to_an_identity_provider_is_one_way_in_words_and_in_the_undo() -> None:
+    told = plan(replace(UPDATE, after={**LIVING, **RESOLVED, "Connectors": "2"}))
+    assert any("there is no way back" in one for one in told["warnings"])
+    assert any("Connectors use their password until" in one for one in told["warnings"])
+    assert '"parameters": {"Connectors": "1"}' in told["undo"]
+    assert "The login stays oidc" in told["undo"]
+    shown = {one["name"]: one["to"] for one in told["parameters"]}
+    assert shown["OidcTokenUrl"] == RESOLVED["OidcTokenUrl"]
+    alone = plan(replace(UPDATE, after={**LIVING, **RESOLVED}))
+    assert alone["undo"].startswith("No parameter can be reverted.")
+
+
+def test_another_client_of_an_identity_provider_can_be_reverted() -> None:
+    before = {**LIVING, **RESOLVED}
+    told = plan(replace(UPDATE, before=before, after={**before, "OidcClientId": "other"}))
+    assert '"OidcClientId": "camunda-web"' in told["undo"]
+    assert "stays oidc" not in told["undo"]

@@ -27,6 +27,7 @@ from lifecycle.preflight.checks import (
     check_all,
     refuse_failed,
 )
+from lifecycle.preflight.hosted_zone import HostedZone, Record
 from lifecycle.preflight.key_policy import KeyPolicy
 from lifecycle.preflight.service_roles import SERVICE_ROLES, ServiceRoles
 from lifecycle.preflight.way_back import Backup, Snapshot
@@ -88,7 +89,7 @@ def subnets(**changes: Any) -> tuple[Subnet, ...]:
 
 NOT_ALWAYS = {
     *("region", "unread", "live", "engine", "secrets", "backup", "snapshot", "now"),
-    *("autoscaled", "https_certificate", "kms_key", "kms_key_policy"),
+    *("autoscaled", "https_certificate", "hosted_zone", "kms_key", "kms_key_policy", "sources"),
 }
 CLOSED = subnets(way_out="")
 ALL_ENDPOINTS = frozenset(NEEDED_ENDPOINTS)
@@ -396,13 +397,13 @@ SAVED = replace(
     ROOMY,
     now=NOW,
     backup=Backup("COMPLETED", NOW - timedelta(hours=1)),
-    snapshot=Snapshot(NOW - timedelta(hours=25)),
+    snapshot=Snapshot(NOW - timedelta(hours=3)),
 )
 UNSAVED = [
     ({"backup": Backup("", None)}, "there is no backup of the brokers"),
     ({"backup": Backup("IN_PROGRESS", NOW)}, "is IN_PROGRESS, not COMPLETED"),
     ({"backup": Backup("COMPLETED", None)}, "backup of the brokers has no timestamp"),
-    ({"backup": Backup("COMPLETED", NOW - timedelta(hours=27))}, "more than 26 hours ago"),
+    ({"backup": Backup("COMPLETED", NOW - timedelta(hours=5))}, "more than 4 hours ago"),
     ({"backup": None, "unread": {"backup": "no broker"}}, "backups could not be read: no broker"),
     ({"snapshot": Snapshot(None)}, "there is no available snapshot of the database"),
     (
@@ -434,21 +435,56 @@ def test_another_minor_needs_a_fresh_backup_and_a_snapshot() -> None:
 
 
 @pytest.mark.parametrize(("changes", "seen"), UNSAVED)
-def test_without_a_way_back_another_minor_is_refused_unless_it_is_accepted(
+def test_what_a_way_back_lacks_is_taken_unless_it_is_accepted_or_cannot_be(
     changes: dict[str, Any], seen: str
 ) -> None:
     def check(**how: Any) -> Check:
         facts = replace(SAVED, **changes)
         return checks(facts, living_on("8.9.16"), **how, **NEXT_MINOR)["way back"]
 
-    assert check().result is Result.FAIL
     assert seen in check().seen
-    assert '"acceptNoWayBack": true' in check().remedy
-    assert check(planning=True).result is Result.WARN
+    if "backup" in changes and changes["backup"] is None:
+        # Brokers that do not answer take none.
+        assert check().result is Result.FAIL
+        assert '"acceptNoWayBack": true' in check().remedy
+        assert check(planning=True).result is Result.WARN
+    else:
+        for planning in (False, True):
+            assert check(planning=planning).result is Result.PASS
+            assert "taken before the first change" in check(planning=planning).seen
     accepted = check(accept_no_way_back=True)
     assert accepted.result is Result.WARN
     assert seen in accepted.seen
     assert "accepted by acceptNoWayBack" in accepted.seen
+
+
+def test_the_age_of_a_way_back_is_a_parameter_of_the_cluster() -> None:
+    living = living_on("8.9.16")
+    longer = replace(living, parameters={**living.parameters, "BackupMaxAge": "6"})
+    assert SAVED.now is not None
+    old = replace(SAVED, backup=Backup("COMPLETED", SAVED.now - timedelta(hours=5)))
+    assert "4 hours ago" in checks(old, living, **NEXT_MINOR)["way back"].seen
+    assert "ago" not in checks(old, longer, **NEXT_MINOR)["way back"].seen
+
+
+@pytest.mark.parametrize(
+    ("backup", "result", "seen"),
+    [
+        (Backup("COMPLETED", NOW - timedelta(hours=3)), Result.PASS, "COMPLETED, from 2026-01-01"),
+        (Backup("COMPLETED", NOW - timedelta(hours=5)), Result.PASS, "is taken before the first"),
+        (Backup("FAILED", NOW), Result.PASS, "is FAILED, not COMPLETED; what is missing is taken"),
+        (None, Result.WARN, "could not be read: no broker"),
+    ],
+)
+def test_a_plan_shows_the_backup_that_replacing_brokers_needs(
+    backup: Backup | None, result: Result, seen: str
+) -> None:
+    unread = {} if backup is not None else {"backup": "no broker"}
+    facts = replace(ROOMY, now=SAVED.now, backup=backup, unread=unread)
+    check = checks(facts, living_on("8.9.16"), planning=True)["fresh backup"]
+    assert (check.result, seen in check.seen) == (result, True)
+    assert ('"acceptNoBackup": true' in check.remedy) is (result is Result.WARN)
+    assert "fresh backup" not in checks(facts, living_on("8.9.16"))
 
 
 @pytest.mark.parametrize("version", ["8.9.17", "8.9.16"])
@@ -788,6 +824,75 @@ def test_a_certificate_that_the_cluster_has_is_a_warning_when_it_ended() -> None
     assert check.result is Result.WARN
 
 
+NAMED: dict[str, Any] = {"DomainName": "camunda.example.com", "HostedZoneId": "Z0123456789ABC"}
+BOTH = ("camunda.example.com", "grpc.camunda.example.com")
+
+
+def test_a_certificate_has_to_name_grpc_too_where_it_has_a_name() -> None:
+    facts = replace(
+        ROOMY,
+        https_certificate=replace(ISSUED, names=BOTH[:1]),
+        hosted_zone=HostedZone("example.com"),
+        now=NOW,
+    )
+    check = checks(facts, CertificateArn=CERTIFICATE, **NAMED)["HTTPS certificate"]
+    assert check.result is Result.FAIL
+    assert "not for grpc.camunda.example.com" in check.seen
+    own: dict[str, Any] = {"DomainName": BOTH[0], "GrpcDomainName": "zeebe.example.com"}
+    check = checks(facts, CertificateArn=CERTIFICATE, **own)["HTTPS certificate"]
+    assert "not for zeebe.example.com" in check.seen
+    wild = replace(facts, https_certificate=replace(ISSUED, names=("*.example.com",)))
+    assert (
+        checks(wild, CertificateArn=CERTIFICATE, **own)["HTTPS certificate"].result is Result.PASS
+    )
+
+
+def test_the_zone_is_checked_for_a_requested_certificate_and_for_records() -> None:
+    forbids = Record("example.com", "CAA", ('0 issue ";"',))
+    facts = replace(ROOMY, hosted_zone=HostedZone("example.com", records=(forbids,)), now=NOW)
+    found = checks(facts, **NAMED)
+    assert found["hosted zone"].result is Result.FAIL
+    assert "HTTPS certificate" not in found
+    own = replace(facts, https_certificate=replace(ISSUED, names=BOTH))
+    assert checks(own, CertificateArn=CERTIFICATE, **NAMED)["hosted zone"].result is Result.PASS
+    unread = replace(ROOMY, unread={"hosted_zone": "throttled"})
+    warned = checks(unread, **NAMED)["hosted zone"]
+    assert warned.result is Result.WARN
+    assert "throttled" in warned.seen
+
+
+@pytest.mark.parametrize("status", ["UPDATE_COMPLETE", "CREATE_FAILED"])
+def test_the_records_of_the_cluster_itself_are_its_own(status: str) -> None:
+    records = tuple(Record(name, "A", ("x.elb.amazonaws.com",)) for name in BOTH)
+    facts = replace(ROOMY, hosted_zone=HostedZone("example.com", records=records), now=NOW)
+    made = stack(status, made=status == "UPDATE_COMPLETE")
+    has = replace(made, parameters={**DEFAULTS, **NAMED})
+    assert checks(facts, has, **NAMED)["hosted zone"].result is Result.PASS
+    without = replace(made, parameters={**DEFAULTS, "DomainName": BOTH[0]})
+    assert checks(facts, without, **NAMED)["hosted zone"].result is Result.FAIL
+    elsewhere = {**DEFAULTS, **NAMED, "HostedZoneId": "Z9999999999999"}
+    moved = replace(made, parameters=elsewhere)
+    assert checks(facts, moved, **NAMED)["hosted zone"].result is Result.FAIL
+
+
+def test_a_zone_that_forbids_a_certificate_fails_until_it_is_issued() -> None:
+    forbids = Record("example.com", "CAA", ('0 issue ";"',))
+    facts = replace(
+        ROOMY,
+        hosted_zone=HostedZone("example.com", records=(forbids,)),
+        https_certificate=replace(ISSUED, names=BOTH),
+        now=NOW,
+    )
+    kept = replace(LIVING, parameters={**DEFAULTS, **NAMED})
+    assert checks(facts, kept, **NAMED)["hosted zone"].result is Result.WARN
+    # The records stay, and the certificate is requested instead of the given one.
+    given = replace(LIVING, parameters={**DEFAULTS, **NAMED, "CertificateArn": CERTIFICATE})
+    assert checks(facts, given, **NAMED)["hosted zone"].result is Result.FAIL
+    # A creation that failed while it waited would wait again.
+    failed = replace(stack("CREATE_FAILED", made=False), parameters={**DEFAULTS, **NAMED})
+    assert checks(facts, failed, **NAMED)["hosted zone"].result is Result.FAIL
+
+
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/1"
 ENABLED = Key("Enabled", "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT")
 
@@ -881,3 +986,27 @@ def test_zones_have_fargate_by_their_ids(ids: tuple[str, ...], result: Result) -
     placed = tuple(replace(one, zone_id=id_) for one, id_ in zip(three, ids, strict=True))
     facts = replace(network(subnets=placed), region="ap-northeast-1")
     assert checks(facts)["availability zones"].result is result
+
+
+@pytest.mark.parametrize(
+    ("present", "wanted", "reviewed", "result"),
+    [
+        ({}, "basic", False, None),
+        ({}, "oidc", False, Result.FAIL),
+        ({"Authentication": "basic"}, "oidc", False, Result.FAIL),
+        ({"Authentication": "basic"}, "oidc", True, Result.PASS),
+        ({"Authentication": "oidc"}, "oidc", False, Result.PASS),
+        (None, "oidc", False, Result.PASS),
+    ],
+)
+def test_a_running_cluster_goes_to_an_identity_provider_by_a_plan_alone(
+    present: dict[str, str] | None, wanted: str, reviewed: bool, result: Result | None
+) -> None:
+    found = None
+    if present is not None:
+        found = replace(stack("UPDATE_COMPLETE"), parameters={"Brokers": "3", **present})
+    check = checks(found=found, reviewed=reviewed, Authentication=wanted).get("login")
+    assert (check.result if check else None) is result
+    if result is Result.FAIL:
+        assert check
+        assert "Create a plan" in check.remedy

@@ -5,7 +5,14 @@ from decimal import Decimal
 
 import pytest
 from lifecycle.cluster.parameters import cluster_parameters
-from lifecycle.cluster.prices import Size, monthly_cost, price_list
+from lifecycle.cluster.prices import (
+    Size,
+    backup_cost,
+    backup_prices,
+    monthly_cost,
+    not_included,
+    price_list,
+)
 
 DEFAULTS = {name: str(d.get("default", "")) for name, d in cluster_parameters().items()}
 
@@ -22,6 +29,33 @@ def test_a_default_cluster_is_the_sum_of_its_parts() -> None:
     assert cost.items["database instances"] == Decimal("59.86")
     assert cost.items["load balancers"] == Decimal("32.85")
     assert cost.total == sum(cost.items.values())
+
+
+def test_backups_cost_what_is_stored() -> None:
+    cost = backup_cost(brokers_gb=1000, database_gb=0, region="us-east-1")
+    assert dict(cost.items) == {"backups of the brokers": Decimal("23.00")}
+    assert cost.total == Decimal("23.00")
+    nothing = backup_cost(brokers_gb=0, database_gb=0, region="us-east-1")
+    assert (nothing.total, dict(nothing.items)) == (Decimal(0), {})
+
+
+def test_backups_without_a_price_have_no_sum() -> None:
+    cost = backup_cost(brokers_gb=1, database_gb=1, region="eu-central-1")
+    assert cost.total is None
+    assert cost.missing == ("no price for Aurora's backup storage in eu-central-1",)
+    assert backup_cost(brokers_gb=1, database_gb=0, region="mars-north-1").total is None
+
+
+def test_what_is_left_out_names_the_prices_of_backups() -> None:
+    assert not_included("us-east-1").startswith(backup_prices("us-east-1"))
+    assert "S3 0.023 USD in us-east-1, of Aurora beyond its free share 0.021 USD" in backup_prices(
+        "us-east-1"
+    )
+    assert "share no price known in eu-central-1" in backup_prices("eu-central-1")
+    # Today's price comes before the list's.
+    prices = copy.deepcopy(dict(price_list()))
+    prices["regions"]["us-east-1"]["bucketGbMonth"] = "0.5"
+    assert "S3 0.5 USD" in not_included("us-east-1", prices)
 
 
 def test_an_unknown_region_has_no_price_and_no_sum() -> None:

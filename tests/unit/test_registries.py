@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 from lifecycle.cluster.checks import Result
-from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.errors import InvalidRequest
 from lifecycle.provisioning.request import read_plan_request, read_provision_request
 from lifecycle.services.registries import Registries, check_registries, normalized
 
 from tests.support.api import ApiWorld
+from tests.support.declared import in_clear
 from tests.support.world import REGISTRIES
 from tools.generate_parameters import ROOT, load_template
 
 OURS = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
 THEIRS = OURS.replace("123456789012", "999999999999")
-DEFAULTS = {name: str(one.get("default", "")) for name, one in cluster_parameters().items()}
+DEFAULTS = {name: str(one.get("default", "")) for name, one in in_clear().items()}
 WORKSPACE = (
     "arn:aws:aps:eu-central-1:123456789012:workspace/ws-0123abcd-45ef-67ab-89cd-0123456789ab"
 )
@@ -98,7 +98,7 @@ def test_another_registry_is_refused_by_plan_and_provisioning_alike(
     ]
     for read, request, path in requests:
         with pytest.raises(InvalidRequest) as refused:
-            read({"clusterName": "demo", **request}, cluster_parameters(), registries=REGISTRIES)
+            read({"clusterName": "demo", **request}, in_clear(), registries=REGISTRIES)
         (problem,) = refused.value.problems
         assert problem["field"] == f"{path}parameters.{field}"
         assert problem["given"] == json.dumps(given)
@@ -120,7 +120,7 @@ def test_credentials_are_not_sent_to_a_registry_that_a_cluster_still_has() -> No
     def ask(**parameters: Any) -> Any:
         return read_provision_request(
             {"clusterName": "demo", "parameters": parameters},
-            cluster_parameters(),
+            in_clear(),
             present,
             registries=REGISTRIES,
         )
@@ -149,7 +149,7 @@ def problems_of(
 ) -> list[tuple[str, str]]:
     raw = {"clusterName": "demo", "parameters": parameters}
     try:
-        read_provision_request(raw, cluster_parameters(), present, registries=REGISTRIES)
+        read_provision_request(raw, in_clear(), present, registries=REGISTRIES)
     except InvalidRequest as refused:
         return [(one["field"], one["allowed"]) for one in refused.problems]
     return []

@@ -8,19 +8,37 @@ from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.errors import InvalidRequest
 from lifecycle.provisioning.request import read_plan_request, read_provision_request
 
+from tests.support.declared import in_clear
+
 EVENTS = Path(__file__).parents[2] / "events"
 
 
 def problems_of(raw: object, present: dict[str, str] | None = None) -> dict[str, dict[str, str]]:
     with pytest.raises(InvalidRequest) as caught:
-        read_provision_request(raw, cluster_parameters(), present)
+        read_provision_request(raw, in_clear(), present)
     return {problem["field"]: problem for problem in caught.value.problems}
+
+
+# Changes of a cluster that there is; every other event also makes a new one.
+OF_A_LIVING_CLUSTER = {
+    "plan-database-upgrade",
+    "plan-replace-data",
+    "plan-update",
+    "provision-prometheus",
+    "provision-settings",
+    "provision-without-process-instances",
+}
+DEFAULTS = {name: str(one.get("default", "")) for name, one in cluster_parameters().items()}
+
+
+def present_of(event: Path) -> dict[str, str]:
+    return DEFAULTS if event.stem in OF_A_LIVING_CLUSTER else {}
 
 
 @pytest.mark.parametrize("event", sorted(EVENTS.glob("provision-*.json")), ids=lambda p: p.stem)
 def test_every_provision_event_that_is_shipped_is_accepted(event: Path) -> None:
     raw = json.loads(event.read_text())
-    request = read_provision_request(raw, cluster_parameters())
+    request = read_provision_request(raw, cluster_parameters(), present_of(event))
     assert request.cluster == raw["clusterName"]
     assert set(request.parameters) >= set(raw.get("parameters", {}))
     assert request.change_set == raw.get("changeSet", "")
@@ -29,7 +47,7 @@ def test_every_provision_event_that_is_shipped_is_accepted(event: Path) -> None:
 @pytest.mark.parametrize("event", sorted(EVENTS.glob("plan-*.json")), ids=lambda p: p.stem)
 def test_every_plan_event_that_is_shipped_is_accepted(event: Path) -> None:
     raw = json.loads(event.read_text())
-    request = read_plan_request(raw, cluster_parameters())
+    request = read_plan_request(raw, cluster_parameters(), present_of(event))
     planned = raw.get("provision", {})
     assert set(request.parameters) >= set(planned.get("parameters", {}))
     assert set(request.replace) == set(planned.get("replace", []))
@@ -62,7 +80,7 @@ def test_every_plan_event_that_is_shipped_is_accepted(event: Path) -> None:
 )
 def test_a_wrong_request_for_a_plan_names_the_field(raw: object, field: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        read_plan_request(raw, cluster_parameters())
+        read_plan_request(raw, in_clear())
     assert field in [problem["field"] for problem in caught.value.problems]
 
 
@@ -81,12 +99,12 @@ def test_forty_tags_are_taken_and_no_more() -> None:
     tags = {f"t{n}": "x" for n in range(41)}
     assert "tags" in problems_of({"clusterName": "demo", "tags": tags})
     del tags["t0"]
-    read_provision_request({"clusterName": "demo", "tags": tags}, cluster_parameters())
+    read_provision_request({"clusterName": "demo", "tags": tags}, in_clear())
 
 
 def test_tags_are_taken_as_they_are() -> None:
     tags = {"cost-center": "4711 / EU", "team": "platform@example.com", "old": None}
-    request = read_provision_request({"clusterName": "demo", "tags": tags}, cluster_parameters())
+    request = read_provision_request({"clusterName": "demo", "tags": tags}, in_clear())
     assert request.tags == tags
 
 
@@ -96,7 +114,7 @@ def test_tags_are_taken_as_they_are() -> None:
 def test_tags_have_letters_spaces_and_digits_of_any_script(tag: str) -> None:
     """As AWS takes them: [\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]."""
     tags = {tag: tag}
-    request = read_provision_request({"clusterName": "demo", "tags": tags}, cluster_parameters())
+    request = read_provision_request({"clusterName": "demo", "tags": tags}, in_clear())
     assert request.tags == tags
 
 
@@ -144,7 +162,7 @@ def test_tags_are_held_against_those_the_cluster_has(
     present = {"Team": "platform", "camunda:cluster": "demo", **{f"t{n}": "x" for n in range(39)}}
     raw = {"clusterName": "demo", "tags": tags}
     try:
-        read_provision_request(raw, cluster_parameters(), {}, present)
+        read_provision_request(raw, in_clear(), {}, present)
         found: set[str] = set()
     except InvalidRequest as error:
         found = {problem["field"] for problem in error.problems}
@@ -187,7 +205,7 @@ def test_values_become_what_cloudformation_takes() -> None:
                 "AllowedCidrs": ["203.0.113.0/24", " 198.51.100.0/24"],
             },
         },
-        cluster_parameters(),
+        in_clear(),
     )
     assert request.parameters == {
         "Brokers": "5",
@@ -254,10 +272,11 @@ def test_a_memory_that_fargate_does_not_offer_is_refused_with_what_it_offers() -
 
 
 def test_an_internet_facing_load_balancer_needs_ranges_and_a_certificate() -> None:
-    problems = problems_of(
-        {"clusterName": "demo", "parameters": {"LoadBalancerScheme": "internet-facing"}}
-    )
-    assert set(problems) == {"parameters.AllowedCidrs", "parameters.CertificateArn"}
+    raw = {"clusterName": "demo", "parameters": {"LoadBalancerScheme": "internet-facing"}}
+    with pytest.raises(InvalidRequest) as caught:
+        read_provision_request(raw, cluster_parameters())
+    fields = {problem["field"] for problem in caught.value.problems}
+    assert fields == {"parameters.AllowedCidrs", "parameters.CertificateArn"}
 
 
 def test_plaintext_on_the_internet_only_when_accepted_in_so_many_words() -> None:
@@ -270,7 +289,7 @@ def test_plaintext_on_the_internet_only_when_accepted_in_so_many_words() -> None
                 "AcceptPlaintext": True,
             },
         },
-        cluster_parameters(),
+        in_clear(),
     )
     assert request.parameters["AcceptPlaintext"] == "true"
 
@@ -284,7 +303,7 @@ def test_what_a_living_cluster_has_counts_for_the_rules_between_parameters() -> 
 def test_the_same_bootstrap_values_again_are_no_change() -> None:
     present = {"Brokers": "3", "ReplicationFactor": "3", "Partitions": "3"}
     request = read_provision_request(
-        {"clusterName": "demo", "parameters": {"Brokers": 3}}, cluster_parameters(), present
+        {"clusterName": "demo", "parameters": {"Brokers": 3}}, in_clear(), present
     )
     assert request.parameters == {"Brokers": "3"}
 
@@ -319,6 +338,8 @@ NEWER = {"OrchestrationImage": "c/camunda:8.10.1", "ConnectorsImage": "c/connect
             "RocksDbMemoryFraction",
             "which holds 2 partitions of 32 MiB, not 3",
         ),
+        ({"RehearsalSchedule": "monthly", "ContinuousBackup": "false"},
+         "RehearsalSchedule", "none while ContinuousBackup is false"),
         ({"BackupSchedule": "PT5M", "BackupCheckpointInterval": "PT10M"},
          "BackupCheckpointInterval", "PT5M (BackupSchedule) or less"),
         ({"BackupCheckpointInterval": "PT30M"}, "BackupCheckpointInterval", "PT15M"),
@@ -349,7 +370,23 @@ def test_what_a_broker_would_not_survive_is_refused(
     ],
 )
 def test_what_a_broker_survives_is_accepted(parameters: dict[str, object]) -> None:
-    read_provision_request({"clusterName": "demo", "parameters": parameters}, cluster_parameters())
+    read_provision_request({"clusterName": "demo", "parameters": parameters}, in_clear())
+
+
+def test_continuous_backup_stays_while_rehearsals_are_scheduled() -> None:
+    present = {
+        "Brokers": "3",
+        "ReplicationFactor": "3",
+        "Partitions": "3",
+        "RehearsalSchedule": "quarterly",
+        "ContinuousBackup": "true",
+    }
+    raw = {"clusterName": "demo", "parameters": {"ContinuousBackup": False}}
+    found = problems_of(raw, present)
+    assert set(found) == {"parameters.ContinuousBackup"}
+    assert "RehearsalSchedule none with it" in found["parameters.ContinuousBackup"]["allowed"]
+    none = {"ContinuousBackup": False, "RehearsalSchedule": "none"}
+    read_provision_request({"clusterName": "demo", "parameters": none}, in_clear(), present)
 
 
 def test_memory_is_held_against_the_partitions_that_a_cluster_has() -> None:
@@ -366,10 +403,10 @@ def test_a_collector_needs_memory_that_partitions_may_not_leave() -> None:
     assert found[0] == "parameters.PrometheusWorkspaceArn"
     assert "no PrometheusWorkspaceArn (256 MiB for its collector)" in found[1]["allowed"]
     assert "0.1 of 7936 MiB, which holds 24 partitions" in found[1]["allowed"]
-    read_provision_request(raw, cluster_parameters(), {**present, "Partitions": "24"})
+    read_provision_request(raw, in_clear(), {**present, "Partitions": "24"})
 
 
 def test_a_living_cluster_keeps_the_brokers_it_was_made_with() -> None:
     present = {"Brokers": "6", "ReplicationFactor": "3", "Partitions": "3"}
     raw = {"clusterName": "demo", "parameters": {"LogRetentionDays": 90}}
-    read_provision_request(raw, cluster_parameters(), present)
+    read_provision_request(raw, in_clear(), present)

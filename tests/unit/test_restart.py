@@ -65,6 +65,8 @@ def test_a_request_names_all_brokers_one_of_them_or_the_connectors() -> None:
         ({**BROKERS, "broker": "2"}, {"broker"}),
         ({**BROKERS, "service": "connectors", "broker": 1}, {"broker"}),
         ({**BROKERS, "force": True, "clusterName": "No!"}, {"force", "clusterName"}),
+        ({**BROKERS, "acceptNoBackup": "yes"}, {"acceptNoBackup"}),
+        ({**BROKERS, "service": "connectors", "acceptNoBackup": True}, {"acceptNoBackup"}),
     ],
 )
 def test_every_wrong_field_is_named(raw: Any, fields: set[str]) -> None:
@@ -123,8 +125,25 @@ def test_what_is_carried_on_names_the_stack() -> None:
         "broker": 2,
         "dryRun": False,
         "approves": "",
+        "acceptNoBackup": False,
+        "needsBackup": False,
+        "backup": {"maxAgeHours": 4, "acceptNoBackup": False, "snapshot": False},
     }
     assert carried == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "needed"),
+    [({}, True), ({"broker": 0}, False), ({"service": "connectors"}, False)],
+)
+def test_only_a_restart_of_all_brokers_needs_a_backup(asked: dict[str, Any], needed: bool) -> None:
+    older = stack(parameters={"BackupMaxAge": "24"})
+    found = validate_restart(
+        {**BROKERS, **asked},
+        control_stack=CONTROL,
+        stacks=OneStack(older),  # type: ignore[arg-type]
+    )
+    assert (found["needsBackup"], found["backup"]["maxAgeHours"]) == (needed, 24)
 
 
 # --- all brokers --------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from lifecycle.cluster.stack import Stack
 from lifecycle.errors import ClusterBusy, ClusterFrozen, LifecycleError, NoticeUnreadable
 from lifecycle.operation.record import Record
 from lifecycle.restart.handle_retirement import PUT_OFF, RetirementHandler
+from lifecycle.restart.request import read_restart_request
 from lifecycle.restart.retirement import LEAD, Affected, read_notice
 from lifecycle.services.brokers import BrokerService, BrokerTask
 
@@ -373,7 +374,10 @@ def test_the_moment_starts_one_restart_however_often_it_comes() -> None:
     for _ in range(2):
         assert world.handler.due(due)["result"] == "STARTED"
     ((verb, request, key),) = world.starter.started
-    assert (verb, request) == ("restart", {"clusterName": "demo", "service": "brokers"})
+    # Without the restart AWS stops the brokers, whether there is a backup or not.
+    wanted = {"clusterName": "demo", "service": "brokers", "acceptNoBackup": True}
+    assert (verb, request) == ("restart", wanted)
+    read_restart_request(request)
     assert key.startswith("retirement-")
     assert len(key) <= 40
 

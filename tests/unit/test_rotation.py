@@ -248,6 +248,26 @@ def test_a_cluster_that_is_not_there_or_not_ours_to_change_is_refused(world: Rot
         validated(world)
 
 
+@pytest.mark.parametrize(
+    ("secrets", "named"),
+    [(None, "admin, connectors"), (["admin"], "admin"), (["connectors", "database"], "connectors")],
+)
+def test_users_that_an_identity_provider_replaced_are_refused(
+    world: RotationWorld, secrets: list[str] | None, named: str
+) -> None:
+    world.declare(Authentication="oidc")
+    request = {"clusterName": "demo", **({} if secrets is None else {"secrets": secrets})}
+    given: Any = {"control_stack": CONTROL, "stacks": world.stacks}
+    with pytest.raises(RotationRefused, match=f"secrets names {named}; .*only database") as refused:
+        validate_rotation(request, **given)
+    for output in ("OidcConnectorsSecretArn", "OidcClientSecretArn", "OidcHealthSecretArn"):
+        assert output in refused.value.next_step
+    database = validate_rotation({"clusterName": "demo", "secrets": ["database"]}, **given)
+    assert database["secrets"] == ["database"]
+    world.declare(Authentication="basic")
+    validate_rotation(request, **given)
+
+
 def test_a_stack_without_the_secret_is_refused(world: RotationWorld) -> None:
     world.declare(**{OUTPUTS[Secret.CONNECTORS]: ""})
     with pytest.raises(StackNotUsable, match="ConnectorsUserSecretArn"):

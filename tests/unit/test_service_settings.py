@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lifecycle.cluster.parameters import cluster_environment, cluster_parameters
+from lifecycle.cluster.parameters import cluster_environment
 from lifecycle.errors import InvalidRequest, PlanStale
 from lifecycle.provisioning.request import read_plan_request, read_provision_request
 from lifecycle.provisioning.template import effective_template
 from lifecycle.services.settings import back, patched, refusals, settings_of
 
+from tests.support.declared import in_clear
 from tests.support.world import World, operation
 from tools.generate_parameters import SHIPPED
 
@@ -257,20 +258,18 @@ class TestPatch:
 )
 def test_what_is_refused(settings: object, path: str, allowed: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        read_provision_request({"clusterName": "demo", "settings": settings}, cluster_parameters())
+        read_provision_request({"clusterName": "demo", "settings": settings}, in_clear())
     (problem,) = caught.value.problems
     assert problem["field"] == f"settings{path}"
     assert allowed in problem["allowed"]
     with pytest.raises(InvalidRequest, match=r"provision\.settings"):
-        read_plan_request(
-            {"clusterName": "demo", "provision": {"settings": settings}}, cluster_parameters()
-        )
+        read_plan_request({"clusterName": "demo", "provision": {"settings": settings}}, in_clear())
 
 
 def test_what_looked_like_a_secret_is_not_repeated() -> None:
     settings = {"brokers": {"secrets": {"A": "hunter2"}, "environment": {"MY_TOKEN": "hunter3"}}}
     with pytest.raises(InvalidRequest) as caught:
-        read_provision_request({"clusterName": "demo", "settings": settings}, cluster_parameters())
+        read_provision_request({"clusterName": "demo", "settings": settings}, in_clear())
     assert "hunter" not in str(caught.value) + json.dumps(caught.value.problems)
 
 

@@ -56,8 +56,8 @@ class TestPolicies:
         policies = deletion_policies(TEMPLATE.read_text())
         kept = {one.logical_id for one in kept_resources(contents, policies, {}, region="here")}
         retained = {name for name, policy in policies.items() if policy != "Delete"}
-        policies_of_buckets = {"NodeIdBucketPolicy", "BackupBucketPolicy"}
-        assert kept == retained - policies_of_buckets
+        go_with_theirs = {"NodeIdBucketPolicy", "BackupBucketPolicy", "FirstUser"}
+        assert kept == retained - go_with_theirs
 
 
 class TestCost:
@@ -68,6 +68,34 @@ class TestCost:
         StackResource("Service", "AWS::ECS::Service", "s-1"),
     )
     POLICIES = dict.fromkeys(("Files", "Key", "Bucket"), "RetainExceptOnCreate")
+
+    @pytest.mark.parametrize(
+        ("back", "words"),
+        [
+            (None, ""),
+            (
+                {"restorable": None, "why": "no complete backup is in b"},
+                "No cluster can be made of it again: no complete backup is in b. The final",
+            ),
+            (
+                {
+                    "restorable": {
+                        "at": "2026-01-01T12:00:00Z",
+                        "backup": 100,
+                        "snapshot": "pair",
+                        "partitions": 3,
+                    },
+                    "why": "",
+                },
+                "as of 2026-01-01T12:00:00Z (backup 100, snapshot pair, 3 partitions); what came",
+            ),
+        ],
+    )
+    def test_a_way_back_is_told_before(self, back: dict[str, object] | None, words: str) -> None:
+        plan = teardown_plan(stack(), self.CONTENTS, self.POLICIES, [], back)
+        assert plan["wayBack"] == back
+        assert words in plan["text"]
+        assert ("can be made of it again" in plan["text"]) is (back is not None)
 
     def test_sizes_and_prices_make_an_amount(self) -> None:
         sizes = {"Files": 5 * 1024**3, "Bucket": 0}

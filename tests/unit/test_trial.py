@@ -4,12 +4,12 @@ import json
 from typing import Any
 
 import pytest
-from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.trial import DEFAULTS, FIXED, tags, trial_parameters
 from lifecycle.errors import InvalidRequest
 from lifecycle.provisioning.request import read_provision_request
 from lifecycle.provisioning.template import effective_template
 
+from tests.support.declared import in_clear
 from tools.generate_parameters import SHIPPED, load_template
 
 
@@ -42,11 +42,9 @@ def test_it_is_the_same_template_in_everything_else(changed: dict[str, Any]) -> 
 
 def test_what_a_trial_fills_in_is_valid_and_the_smallest_there_is() -> None:
     parameters = {**DEFAULTS, **FIXED, "Trial": "true"}
-    request = read_provision_request(
-        {"clusterName": "demo", "parameters": parameters}, cluster_parameters()
-    )
+    request = read_provision_request({"clusterName": "demo", "parameters": parameters}, in_clear())
     assert request.parameters == parameters
-    declared = cluster_parameters()
+    declared = in_clear()
     for name in ("BrokerCpu", "ConnectorsCpu", "LogRetentionDays"):
         values = declared[name]["allowedValues"]
         assert isinstance(values, list)
@@ -71,7 +69,7 @@ def test_the_stack_says_what_it_is(parameters: dict[str, str], expected: dict[st
 
 def read(parameters: dict[str, object], present: dict[str, str] | None = None) -> dict[str, str]:
     raw = {"clusterName": "demo", "parameters": parameters}
-    return dict(read_provision_request(raw, cluster_parameters(), present).parameters)
+    return dict(read_provision_request(raw, in_clear(), present).parameters)
 
 
 def test_a_new_trial_is_small_without_being_told() -> None:

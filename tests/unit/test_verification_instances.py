@@ -27,6 +27,7 @@ from lifecycle.verification.process_instances import (
     read_instances,
 )
 
+from tests.fakes.identity import logins
 from tests.fakes.management import InMemoryManagement
 from tests.fakes.management_simulation import SimulatedCluster
 from tests.fakes.processes import FakeProcesses
@@ -57,7 +58,7 @@ class Looks:
         prober = InstanceProber(
             management=lambda _: self.management,
             processes=lambda _: self.processes,
-            users=Admins(),
+            logins=logins(Admins()),
             monotonic=self.monotonic,
         )
         for _ in range(times):

@@ -7,20 +7,24 @@ from typing import Any
 
 import pytest
 from lifecycle.api.probe import Prober
-from lifecycle.camunda.credentials import Credentials
-from lifecycle.camunda.paths import PathSeen
+from lifecycle.camunda.credentials import Credentials, Token
+from lifecycle.camunda.paths import PathSeen, SignIn
 from lifecycle.cluster.checks import Check, Result, TargetHealth
 from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.errors import (
     CertificateAuthorityUnknown,
     CertificateRefused,
     HostUnresolved,
+    IdentityProviderUnreachable,
     LifecycleError,
+    TokenRefused,
 )
 from lifecycle.verification.checks import Front, check_path, check_targets, fronts
 
+from tests.fakes.identity import ISSUER, InMemoryProvider, InMemoryTokens, logins
 from tests.fakes.management import InMemoryManagement
 from tests.fakes.management_simulation import SimulatedCluster
+from tests.support.health import OIDC
 from tests.support.world import OUTPUTS, Admins
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
@@ -153,6 +157,29 @@ def test_awss_own_name_is_no_domain(url: str, name: str, expected: Front) -> Non
     assert grpc == Front(web.tls, web.domain), "no record points the domain at the other balancer"
 
 
+NATIVE = "net-1.elb.eu-central-1.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [
+        ("grpc.example.com:26500", Front(True, "grpc.example.com", NATIVE)),
+        (f"{NATIVE}:26500", Front(True, DOMAIN)),
+        (f"{NATIVE.capitalize()}:26500", Front(True, DOMAIN)),
+    ],
+)
+def test_grpc_is_verified_by_its_own_name_where_it_has_one(endpoint: str, expected: Front) -> None:
+    outputs = {
+        "RestUrl": f"https://{DOMAIN}",
+        "WebLoadBalancerDnsName": BALANCER,
+        "GrpcEndpoint": endpoint,
+        "GrpcLoadBalancerDnsName": NATIVE.capitalize(),
+    }
+    assert fronts(ClusterOutputs(outputs))[1] == expected
+    clear = {**outputs, "RestUrl": f"http://{BALANCER}"}
+    assert fronts(ClusterOutputs(clear))[1] == Front(False)
+
+
 class Asked:
     """Paths that note what they are asked for."""
 
@@ -167,6 +194,10 @@ class Asked:
         self.asked[url] = {}
         raise CertificateRefused("The certificate of x was refused: it has ended.")
 
+    def sign_in(self, url: str, wanted: SignIn) -> PathSeen:
+        self.asked[url] = {"wanted": wanted}
+        return PathSeen(ok=True, seen=url)
+
     def grpc(self, host: str, port: int, **given: Any) -> PathSeen:
         self.asked[f"{host}:{port}"] = given
         return PathSeen(ok=True, seen=host)
@@ -177,7 +208,8 @@ def test_every_path_is_asked_for_the_domain_and_only_rest_with_credentials() -> 
     prober = Prober(
         management=lambda _: InMemoryManagement(SimulatedCluster(3, 3, 3)),
         paths=paths,
-        users=Admins(),
+        logins=logins(Admins()),
+        provider=InMemoryProvider(),
         networks=("10.0.0.0/8",),
     )
     told = prober.through_load_balancers(
@@ -187,7 +219,7 @@ def test_every_path_is_asked_for_the_domain_and_only_rest_with_credentials() -> 
     )
     assert paths.asked == {
         f"https://{DOMAIN}/v2/topology": {
-            "credentials": Credentials("admin", "password"),
+            "login": Credentials("admin", "password"),
             "networks": ("10.0.0.0/8",),
             "balancer": BALANCER,
         },
@@ -195,6 +227,48 @@ def test_every_path_is_asked_for_the_domain_and_only_rest_with_credentials() -> 
         f"https://{DOMAIN}/connectors/actuator/health/readiness": {},
         OUTPUTS["GrpcEndpoint"]: {"tls": True, "name": DOMAIN},
     }
+    named = {
+        **OUTPUTS,
+        "RestUrl": f"https://{DOMAIN}",
+        "GrpcEndpoint": "grpc.example.com:26500",
+        "GrpcLoadBalancerDnsName": NATIVE,
+    }
+    prober.through_load_balancers(ClusterOutputs(named))
+    assert paths.asked[f"{NATIVE}:26500"] == {"tls": True, "name": "grpc.example.com"}
+    assert "grpc.example.com:26500" not in paths.asked
     assert told["rest"]["ok"]
     assert (told["login"]["ok"], told["login"]["error"]) == (False, "CertificateRefused")
     assert "it has ended" in told["login"]["seen"]
+
+
+def test_with_an_identity_provider_rest_gets_a_token_alone_and_a_browser_is_followed() -> None:
+    paths = Asked()
+    prober = Prober(
+        management=lambda _: InMemoryManagement(SimulatedCluster(3, 3, 3)),
+        paths=paths,
+        provider=InMemoryProvider(),
+        logins=logins(Admins()),
+        networks=("10.0.0.0/8",),
+    )
+    front = {"RestUrl": f"https://{DOMAIN}", "WebLoadBalancerDnsName": BALANCER}
+    told = prober.through_load_balancers(ClusterOutputs({**OUTPUTS, **OIDC, **front}))
+    assert paths.asked[f"https://{DOMAIN}/v2/topology"]["login"] == Token("token-1")
+    assert paths.asked[f"https://{DOMAIN}/operate"]["wanted"] == SignIn(
+        f"{ISSUER}/protocol/openid-connect/auth", "camunda", f"https://{DOMAIN}/sso-callback"
+    )
+    assert f"https://{DOMAIN}/operate/login" not in paths.asked
+    assert "token-1" not in str(told)
+
+
+def test_a_provider_that_is_not_reached_is_no_answer_of_the_login() -> None:
+    prober = Prober(
+        management=lambda _: InMemoryManagement(SimulatedCluster(3, 3, 3)),
+        paths=Asked(),
+        provider=InMemoryProvider(document=IdentityProviderUnreachable("no answer.")),
+        logins=logins(Admins(), InMemoryTokens(error=TokenRefused("invalid_client."))),
+        networks=(),
+    )
+    front = {"RestUrl": f"https://{DOMAIN}", "WebLoadBalancerDnsName": BALANCER}
+    told = prober.through_load_balancers(ClusterOutputs({**OUTPUTS, **OIDC, **front}))
+    assert (told["login"]["ok"], told["login"]["error"]) == (False, "IdentityProviderUnreachable")
+    assert (told["rest"]["ok"], told["rest"]["error"]) == (False, "TokenRefused")

@@ -12,7 +12,7 @@ import typer
 import yaml
 from rich.text import Text
 
-from camunda_ecs import __version__, bundle, cost, follow, show
+from camunda_ecs import __version__, access, bundle, cost, follow, forward, show
 from camunda_ecs.api import segment
 from camunda_ecs.ends import Code, Stop, usage
 from camunda_ecs.options import command
@@ -59,6 +59,13 @@ class Secret(StrEnum):
     DATABASE = "database"
 
 
+class Forward(StrEnum):
+    """What a local port is forwarded to."""
+
+    WEB = "web"
+    GRPC = "grpc"
+
+
 class Architecture(StrEnum):
     """Processors of all tasks."""
 
@@ -92,6 +99,10 @@ Approves = Annotated[
         help="Id of the plan or dry run of this change that another principal made.",
         show_default=False,
     ),
+]
+AcceptNoBackup = Annotated[
+    bool,
+    typer.Option("--accept-no-backup", help="Move or replace brokers without a recent backup."),
 ]
 DryRun = Annotated[
     bool,
@@ -140,7 +151,9 @@ def clusters(session: Session) -> None:
 def show_cluster(session: Session) -> None:
     """Show a cluster: brokers, topology, pending change, last operation."""
     found = session.read(session.path).document
-    session.emit(found, show.cluster(found))
+    reached = _here(session, found.get("access"))
+    shown = access.lines(reached) if reached is not None else ()
+    session.emit(found, [*show.cluster(found), *shown])
 
 
 @command(app, "health", cluster=True)
@@ -163,6 +176,13 @@ def health(
     report = session.checked(answer, "GET", path).document
     session.emit(report, show.health(report))
     return show.VERDICTS.get(report["verdict"], Code.UNKNOWN)
+
+
+@command(app, "backups", cluster=True)
+def backups(session: Session) -> None:
+    """List the backups of a cluster, and the time to which it can be restored."""
+    found = session.read(f"{session.path}/backups").document
+    session.emit(found, show.backups(found))
 
 
 @command(app, "operations", cluster=True)
@@ -195,6 +215,21 @@ def operations(
     found = found[:limit]
     lines = [show.operations(found)] if found else [Text("There is no such operation.")]
     session.emit({"operations": found}, lines)
+
+
+@command(app, "kept", cluster=True)
+def kept(session: Session) -> None:
+    """List what clusters have left that were torn down, or what a new one can be made of.
+
+    With a cluster's name, its backups are read, and what a new cluster can be made of them.
+    """
+    if not session.named_cluster:
+        found = session.read("/kept").document
+        tables = [show.left(one) for one in found["kept"]]
+        session.emit(found, tables or [Text("Nothing is left.")])
+        return
+    found = session.read(f"/kept/{segment(session.cluster)}").document
+    session.emit(found, [show.left(found), *show.way_back(found)])
 
 
 @command(app, "follow")
@@ -231,7 +266,17 @@ def report(
         else:
             session.emit(links, [Text(url)])
     else:
-        session.emit(found, show.operation(found))
+        session.emit(
+            found,
+            [
+                *show.operation(found),
+                *show.restore_plan(found),
+                *show.former_plan(found),
+                *show.rehearsal(found),
+                *show.deleted(found),
+                *access.of_result(found),
+            ],
+        )
     return Code.FAILED if found["status"] in {"FAILED", "TIMED_OUT", "ABORTED"} else None
 
 
@@ -241,39 +286,66 @@ def open_web(
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open Operate in the browser.")
     ] = True,
-) -> None:
-    """Show the URLs of the web applications, how they are reached, and open Operate."""
+    to: Annotated[
+        Forward | None,
+        typer.Option(
+            "--forward",
+            help="Forward a local port to the web applications or to gRPC by Systems Manager, "
+            "until Ctrl-C. Needs the AWS CLI, its Session Manager plugin, and a cluster with "
+            "EnableExecuteCommand=true.",
+            show_default=False,
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port", min=1, max=65535, help="Local port of --forward.", show_default=False
+        ),
+    ] = None,
+) -> IntEnum | None:
+    """Show URLs, who logs in and the ways to the cluster, and open Operate."""
+    if port is not None and to is None:
+        raise usage(f"--port: given {port}; allowed: together with --forward")
     found = session.read(session.path).document
-    url = found.get("restUrl")
-    local = session.target.local
-    if local is not None and local.get("clusterName") == session.cluster and local.get("alb"):
-        url = local["alb"]
-    if not url:
+    reached = _here(session, found.get("access"))
+    if "access" not in found:
         raise Stop(
-            f"Cluster {session.cluster} has no URL yet: its stack is {found['status']}.",
-            "  next step: provision it to its end, then open it again.",
+            "The API is of an earlier release, which does not return how a cluster is reached.",
+            "  next step: deploy the control stack of this release, or use that release's command.",
         )
-    base = str(url).rstrip("/")
-    urls = {name: f"{base}/{name}" for name in WEB}
-    host = base.partition("://")[2]
-    internal = host.startswith("internal-")
-    reach = (
-        "The load balancer is internal: its address is reachable from the VPC only, through a VPN, "
-        "a peering, or a port forwarding of Systems Manager."
-        if internal
-        else "With a domain name the load balancer may be internal, too: then its address is "
-        "reachable from the VPC only."
-    )
-    user = (
-        "User and password: in the secret that the output AdminUserSecretArn of stack "
-        f"{found['stack']} names."
-    )
+    if reached is None:
+        raise Stop(
+            f"Cluster {session.cluster} has no URL: its stack is {found['status']}.",
+            "  next step: provision it to its end, then open it again. The tool that made "
+            "an adopted cluster has its URL.",
+        )
+    if to is not None:
+        session.show_target(session.cluster)
+        one = forward.find(reached, to)
+        return forward.run(session, one, port, browser=browser and session.world.on_terminal())
+    urls = {name: reached["urls"][name] for name in WEB}
     session.emit(
-        {**urls, "internal": internal, "how": reach},
-        [show.fields(urls), Text(reach), Text(user)],
+        {**urls, "internal": reached["scheme"] == "internal", "access": reached},
+        access.lines(reached),
     )
     if browser and not session.is_data and session.world.on_terminal():
         session.world.browse(urls["operate"])
+    return None
+
+
+def _here(session: Session, reached: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the access with the addresses of this machine, for the instance of ``make up``."""
+    local = session.target.local
+    if reached is None or local is None or local.get("clusterName") != session.cluster:
+        return reached
+    urls, grpc = reached["urls"], reached["grpc"]
+    if local.get("alb"):
+        base = str(local["alb"]).rstrip("/")
+        there = urls["operate"].removesuffix("/operate")
+        urls = {name: base + url.removeprefix(there) for name, url in urls.items()}
+    if local.get("grpc") and grpc:
+        grpc = {**grpc, "endpoint": local["grpc"]}
+    return {**reached, "urls": urls, "grpc": grpc}
 
 
 @command(app, "support-bundle", cluster=True)
@@ -363,6 +435,7 @@ def apply(
             metavar="PLAN", help="Id of the operation that made the plan.", show_default=False
         ),
     ],
+    *,
     on_start_failure: Annotated[
         OnStartFailure | None,
         typer.Option(
@@ -378,6 +451,7 @@ def apply(
             help="Upgrade to another minor version without a recent backup and snapshot.",
         ),
     ] = False,
+    accept_no_backup: AcceptNoBackup = False,
     confirm: Confirm = None,
 ) -> IntEnum:
     """Apply a reviewed plan: exactly that, or the differences since then are listed.
@@ -407,6 +481,12 @@ def apply(
             f"--on-start-failure, --accept-no-way-back: given for a plan to {verb}; allowed: for a "
             "plan of provisioning"
         )
+    if accept_no_backup and verb not in {"provision", "scale"}:
+        raise usage(
+            f"--accept-no-backup: given for a plan to {verb}; allowed: for a plan of provisioning "
+            "or scaling"
+        )
+    extra = {**extra, **only_given(acceptNoBackup=accept_no_backup or None)}
     _show_plan(session, plan_id, document=False)
     if verb == "teardown":
         session.confirm_name(f"Remove cluster {cluster}, as planned by {plan_id}", confirm)
@@ -492,6 +572,14 @@ def cost_of(
             "--nat-gateways", help="NAT gateways of the control plane; 0 in a VPC of your own."
         ),
     ] = 3,
+    backup_gb: Annotated[
+        int,
+        typer.Option("--backup-gb", min=0, help="GB in the bucket of the brokers' backups."),
+    ] = 0,
+    snapshot_gb: Annotated[
+        int,
+        typer.Option("--snapshot-gb", min=0, help="GB of Aurora's backups beyond its free share."),
+    ] = 0,
     region: Annotated[
         str, typer.Option("--region", envvar="AWS_REGION", help="AWS region of the prices.")
     ] = "eu-central-1",
@@ -516,7 +604,9 @@ def cost_of(
         "NatGateways": nat_gateways,
     }
     full = cost.parameters({name: str(value) for name, value in given.items()})
-    found = cost.estimate(full, region, own_key=own_key)
+    found = cost.estimate(
+        full, region, own_key=own_key, backup_gb=backup_gb, snapshot_gb=snapshot_gb
+    )
     session.emit(found, show.cost(found))
     if region not in cost.regions():
         session.note(f"--region: given {region}; prices are known of {_listed(cost.regions())}")
@@ -550,6 +640,7 @@ def scale(
     brokers: Brokers = None,
     partitions: Partitions = None,
     approves: Approves = None,
+    accept_no_backup: AcceptNoBackup = False,
 ) -> IntEnum:
     """Scale the brokers to a number, or add partitions up to a number.
 
@@ -565,7 +656,10 @@ def scale(
         path = "partitions"
         what = f"{partitions} partitions, which cannot be undone"
     session.confirm(f"Scale cluster {session.cluster} to {what}")
-    body = {**goal, **only_given(approves=approves)}
+    body = {
+        **goal,
+        **only_given(approves=approves, acceptNoBackup=accept_no_backup or None),
+    }
     begun = follow.start(session, "scale", "PUT", f"{session.path}/{path}", body)
     return follow.run(session, begun)
 
@@ -574,20 +668,25 @@ def scale(
 def restart(
     session: Session,
     service: Annotated[Service, typer.Argument(help="What is restarted.", show_default=False)],
+    *,
     broker: Annotated[
         int | None, typer.Option("--broker", help="Only the broker of this id.", show_default=False)
     ] = None,
     dry_run: DryRun = False,
     approves: Approves = None,
+    accept_no_backup: AcceptNoBackup = False,
 ) -> IntEnum:
     """Restart the brokers one at a time, one of them, or the connectors."""
     if broker is not None and service is not Service.BROKERS:
         raise usage(f"--broker: given {broker} for {service.value}; allowed: for brokers only")
+    if accept_no_backup and service is not Service.BROKERS:
+        raise usage(f"--accept-no-backup: given for {service.value}; allowed: for brokers only")
     what = service.value if broker is None else f"broker {broker}"
     reviewed = _reviewed(
         session, f"Restart the {what} of cluster {session.cluster}", dry_run, approves
     )
-    body = {"service": service.value, **only_given(broker=broker), **reviewed}
+    waived = only_given(acceptNoBackup=accept_no_backup or None)
+    body = {"service": service.value, **only_given(broker=broker), **waived, **reviewed}
     begun = follow.start(session, "restart", "POST", f"{session.path}/restart", body)
     return follow.run(session, begun)
 
@@ -609,6 +708,193 @@ def rotate(
     reviewed = _reviewed(session, purpose, dry_run, approves)
     body = {**({"secrets": names} if names else {}), **reviewed}
     begun = follow.start(session, "rotate", "POST", f"{session.path}/rotation", body)
+    return follow.run(session, begun)
+
+
+@command(app, "open-management", cluster=True, confirmed=True, starts=True, keyed=True)
+def open_management(
+    session: Session,
+    minutes: Annotated[
+        int, typer.Option("--minutes", min=5, max=480, help="How long it stays open.")
+    ] = 60,
+    cidr: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--cidr",
+            help="Private range that is let in, instead of the VPC; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: DryRun = False,
+    approves: Approves = None,
+) -> IntEnum:
+    """Open the management API on the internal load balancer for a limited time.
+
+    It has no authentication and can delete all data. The same command again moves the end.
+    """
+    ranges = list(dict.fromkeys(cidr or ()))
+    what = f"for {minutes} minutes, from {', '.join(ranges) or 'the VPC'}"
+    purpose = f"Open the management API of cluster {session.cluster}, which has no authentication, "
+    reviewed = _reviewed(session, purpose + what, dry_run, approves)
+    body = {"minutes": minutes, **({"cidrs": ranges} if ranges else {}), **reviewed}
+    path = f"{session.path}/management-access"
+    return follow.run(session, follow.start(session, "manage", "PUT", path, body))
+
+
+@command(app, "close-management", cluster=True, confirmed=True, starts=True, keyed=True)
+def close_management(session: Session) -> IntEnum:
+    """Close the management API before its end."""
+    session.confirm(f"Close the management API of cluster {session.cluster}")
+    path = f"{session.path}/management-access"
+    return follow.run(session, follow.start(session, "manage", "DELETE", path, {}))
+
+
+@command(app, "backup", cluster=True, confirmed=True, starts=True, keyed=True)
+def backup(session: Session) -> IntEnum:
+    """Take a backup: a snapshot of the database, then a backup of the brokers.
+
+    No task is changed, and the cluster works on. `camunda-ecs backups` lists what there is.
+    """
+    session.confirm(f"Take a backup of cluster {session.cluster}")
+    begun = follow.start(session, "backup", "POST", f"{session.path}/backups", {})
+    return follow.run(session, begun)
+
+
+@command(app, "delete-backup", cluster=True, starts=True, keyed=True)
+def delete_backup(
+    session: Session,
+    number: Annotated[
+        int,
+        typer.Argument(
+            metavar="BACKUP", min=1, help="Id, from `camunda-ecs backups`.", show_default=False
+        ),
+    ],
+    confirm: Confirm = None,
+) -> IntEnum:
+    """Delete a backup of the brokers and its snapshot of the database.
+
+    The cluster's name is typed again, or given with --confirm.
+    """
+    session.confirm_name(f"Delete backup {number} of cluster {session.cluster}", confirm)
+    path = f"{session.path}/backups/{number}"
+    body = {"confirm": session.cluster}
+    return follow.run(session, follow.start(session, "backup", "DELETE", path, body))
+
+
+@command(app, "delete-former-data", cluster=True, starts=True, keyed=True)
+def delete_former_data(
+    session: Session,
+    accept_no_final_snapshot: Annotated[
+        bool,
+        typer.Option(
+            "--accept-no-final-snapshot", help="Delete databases without a final snapshot."
+        ),
+    ] = False,
+    dry_run: DryRun = False,
+    confirm: Confirm = None,
+) -> IntEnum:
+    """Delete what restores have replaced: databases, after a final snapshot, and leases.
+
+    --dry-run lists it. The cluster is verified first, and the present database is not touched. The
+    cluster's name is typed again, or given with --confirm.
+    """
+    purpose = f"Delete what restores of cluster {session.cluster} have replaced"
+    waived = only_given(acceptNoFinalSnapshot=accept_no_final_snapshot or None)
+    if waived:
+        purpose += ", without a final snapshot"
+    if dry_run:
+        session.show_target(session.cluster)
+        session.note(f"{purpose} (dry run)", style="bold")
+        body = {"dryRun": True, **waived}
+    else:
+        session.confirm_name(purpose, confirm)
+        body = {"confirm": session.cluster, **waived}
+    path = f"{session.path}/former-data"
+    return follow.run(session, follow.start(session, "backup", "DELETE", path, body))
+
+
+@command(app, "restore", cluster=True, starts=True, keyed=True)
+def restore(  # noqa: PLR0917 - one for each option
+    session: Session,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            help="Nothing after this moment is restored, for example 2026-11-30T08:00:00Z.",
+            show_default=False,
+        ),
+    ] = None,
+    number: Annotated[
+        int | None,
+        typer.Option("--backup", min=1, help="Id, from `camunda-ecs backups`.", show_default=False),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Make a new cluster of the backups of this one, which may have been torn down.",
+            show_default=False,
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--parameters",
+            help="Parameters of the new cluster: JSON or YAML, as in events/; - reads stdin.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: DryRun = False,
+    confirm: Confirm = None,
+    approves: Approves = None,
+) -> IntEnum:
+    """Restore a cluster to a backup. Once its database is ready, nothing is served until the end.
+
+    The former data stay.
+
+    Without --to and --backup the newest backup is restored. --dry-run shows what would be lost,
+    what stops and how long it takes. The cluster's name is typed again, or given with --confirm.
+    """
+    made = {} if file is None else _read(session, file)
+    if file is not None and (source is None or set(made) != {"parameters"}):
+        given = (
+            "without --from" if source is None else f"{file} with {', '.join(made) or 'nothing'}"
+        )
+        raise usage(f"--parameters: given {given}; allowed: for --from, a file with parameters")
+    if to is not None and number is not None:
+        raise usage(f"--backup: given {number} beside --to; allowed: one of them")
+    if approves is not None and (dry_run or (to is None and number is None)):
+        raise usage(f"--approves: given {approves}; allowed: for a restore with --to or --backup")
+    target = {**only_given(to=to, backup=number), **only_given(**{"from": source}), **made}
+    where = f"backup {number}" if number is not None else to or "the newest backup"
+    purpose = f"Restore cluster {session.cluster} to {where}"
+    if source is not None:
+        purpose = f"Make cluster {session.cluster} of {where} of {source}"
+    if dry_run:
+        session.show_target(session.cluster)
+        session.note(f"{purpose} (dry run)", style="bold")
+        body = {"dryRun": True, **target}
+    else:
+        session.confirm_name(purpose, confirm)
+        body = {"confirm": session.cluster, **target, **only_given(approves=approves)}
+    begun = follow.start(session, "restore", "POST", f"{session.path}/restores", body)
+    return follow.run(session, begun)
+
+
+@command(app, "rehearse", cluster=True, confirmed=True, starts=True, keyed=True)
+def rehearse(session: Session, dry_run: DryRun = False) -> IntEnum:
+    """Restore a new backup of a cluster into a trial, compare both, and remove the trial.
+
+    The cluster runs on. The report has the time that the restore took.
+    """
+    purpose = f"Rehearse a restore of cluster {session.cluster}"
+    if dry_run:
+        session.show_target(session.cluster)
+        session.note(f"{purpose} (dry run)", style="bold")
+    else:
+        session.confirm(purpose)
+    body = {"dryRun": True} if dry_run else {}
+    begun = follow.start(session, "rehearse", "POST", f"{session.path}/rehearsals", body)
     return follow.run(session, begun)
 
 

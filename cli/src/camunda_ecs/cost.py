@@ -14,7 +14,16 @@ from importlib import resources
 from typing import Any, Final
 
 from camunda_ecs.ends import usage
-from camunda_ecs.prices import Bill, Cost, Size, monthly_cost, price_list, times
+from camunda_ecs.prices import (
+    Bill,
+    Cost,
+    Size,
+    backup_cost,
+    backup_prices,
+    monthly_cost,
+    price_list,
+    times,
+)
 
 # The option of each parameter that decides what is paid for.
 OPTIONS: Final[Mapping[str, str]] = {
@@ -36,9 +45,9 @@ CONTROL_ALARMS: Final = 15
 CLUSTER_ALARMS: Final = 4
 # Custom metrics of each check, and those that DetailedMetrics adds.
 METRICS: Final = 4
-DETAILED_METRICS: Final = 11
+DETAILED_METRICS: Final = 13
 USAGE: Final = (
-    "storage, I/O and backups of Aurora; EFS; logs and Container Insights; load-balancer capacity "
+    "storage and I/O of Aurora; EFS; logs and Container Insights; load-balancer capacity "
     "units; data transfer, also through NAT gateways; the control plane's functions, state "
     "machines, table, bucket and API, and their work on operations and health checks"
 )
@@ -124,15 +133,24 @@ def regions() -> list[str]:
     return sorted(price_list()["regions"])
 
 
-def estimate(full: Mapping[str, str], region: str, *, own_key: bool = False) -> dict[str, Any]:
+def estimate(
+    full: Mapping[str, str],
+    region: str,
+    *,
+    own_key: bool = False,
+    backup_gb: int = 0,
+    snapshot_gb: int = 0,
+) -> dict[str, Any]:
     """Return the cost of everything as JSON; amounts as strings with two decimals.
 
-    ``total`` is None where a price is missing, which ``missing`` names.
+    ``backup_gb`` are in the bucket of the brokers' backups, ``snapshot_gb`` what Aurora charges for
+    its own. ``total`` is None where a price is missing, which ``missing`` names.
     """
     costs = {
         "controlPlane": control_plane(full, region),
         "cluster": cluster(full, region, own_key=own_key),
         "monitoring": monitoring(full, region),
+        "backups": backup_cost(brokers_gb=backup_gb, database_gb=snapshot_gb, region=region),
     }
     known = [one.total for one in costs.values() if one.total is not None]
     missing = dict.fromkeys(what for one in costs.values() for what in one.missing)
@@ -145,5 +163,5 @@ def estimate(full: Mapping[str, str], region: str, *, own_key: bool = False) -> 
         "missing": list(missing),
         "asOf": costs["cluster"].as_of or None,
         "currency": costs["cluster"].currency,
-        "notIncluded": USAGE,
+        "notIncluded": USAGE if backup_gb else f"{backup_prices(region)}; {USAGE}",
     }

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from camunda_ecs import show
+from camunda_ecs import access, show
 from camunda_ecs.api import Answer, Lost
 from camunda_ecs.ends import Code, Stop
 from camunda_ecs.session import Session, operation_path
@@ -122,7 +122,17 @@ def run(session: Session, begun: dict[str, Any]) -> Code:
         session.note(f"Follow it: {session.command('follow', begun['operationId'])}")
         return Code.DONE
     ended = until_end(session, begun)
-    session.emit(ended, show.end(ended))
+    session.emit(
+        ended,
+        [
+            *show.end(ended),
+            *show.restore_plan(ended),
+            *show.former_plan(ended),
+            *show.rehearsal(ended),
+            *show.deleted(ended),
+            *access.of_result(ended),
+        ],
+    )
     return code_of(session, ended)
 
 

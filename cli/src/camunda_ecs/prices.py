@@ -20,8 +20,8 @@ from typing import Any, Final
 # Each broker renews its lease every third of 15 seconds.
 _LEASE_WRITES_PER_HOUR: Final = 3600 // 5
 _ZONES: Final = 3
-NOT_INCLUDED: Final = (
-    "storage, I/O and backups of Aurora; EFS; logs and metrics, in Amazon Managed Service for "
+_NOT_INCLUDED: Final = (
+    "storage and I/O of Aurora; EFS; logs and metrics, in Amazon Managed Service for "
     "Prometheus, too; load-balancer capacity units; data transfer; NAT gateways of the network, "
     "which clusters share"
 )
@@ -162,4 +162,47 @@ def monthly_cost(size: Size, region: str, prices: Mapping[str, Any] | None = Non
     bill.add("keys, secrets, private DNS", times(1, *held), "keys and secrets")
     writes = size.brokers * _LEASE_WRITES_PER_HOUR
     bill.add("broker-id leases in S3", times(writes * hours, price("bucketWrite")), "S3 requests")
+    return bill.cost()
+
+
+def not_included(region: str, prices: Mapping[str, Any] | None = None) -> str:
+    """Name what the fixed cost of a cluster leaves out, backups first with their prices."""
+    return f"{backup_prices(region, prices)}; {_NOT_INCLUDED}"
+
+
+def backup_prices(region: str, prices: Mapping[str, Any] | None = None) -> str:
+    """Name the prices of both kinds of backups, which depend on the load and on their retention."""
+    bill = Bill(region, price_list() if prices is None else prices)
+
+    def each(name: str) -> str:
+        found = bill.price(name)
+        known = "no price known" if found is None else f"{found} {bill.prices['currency']}"
+        return f"{known} in {region}"
+
+    return (
+        f"backups, per GB and month: of the brokers in S3 {each('bucketGbMonth')}, of Aurora "
+        f"beyond its free share {each('databaseBackupGbMonth')}"
+    )
+
+
+def backup_cost(
+    *,
+    brokers_gb: Decimal | int,
+    database_gb: Decimal | int,
+    region: str,
+    prices: Mapping[str, Any] | None = None,
+) -> Cost:
+    """Cost of stored backups per month; what holds nothing is no part of it.
+
+    ``brokers_gb`` is what the bucket holds, ``database_gb`` what Aurora charges for: as much as the
+    database itself is free, and so is a snapshot that is younger than the retention period.
+    https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-storage-backup.html
+    """
+    bill = Bill(region, price_list() if prices is None else prices)
+    for part, size, name, what in (
+        ("backups of the brokers", brokers_gb, "bucketGbMonth", "storage in S3"),
+        ("backups of Aurora", database_gb, "databaseBackupGbMonth", "Aurora's backup storage"),
+    ):
+        if size:
+            bill.add(part, times(size, bill.price(name)), what)
     return bill.cost()

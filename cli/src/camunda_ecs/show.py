@@ -59,6 +59,46 @@ def fields(rows: Mapping[str, object]) -> Table:
     return table
 
 
+def backups(found: Mapping[str, Any]) -> list[Any]:
+    """Return the backups of a cluster, one a line, and what can be restored."""
+    listed = _table("backup", "state", "at", "partitions", "version", "snapshot", "restorable")
+    for one in found["backups"]:
+        listed.add_row(
+            plain(one["id"]),
+            _styled(one["state"]),
+            plain(one["at"]),
+            plain(one["partitions"]),
+            plain(one["version"] or None),
+            plain(one["snapshot"]),
+            "yes" if one["restorable"] else f"no: {plain(one['why'])}",
+        )
+    span, cost = found["restorable"], found["cost"]
+    rows = {
+        "restorable": f"{span['from']} to {span['to']}"
+        if span
+        else "brokers and database have no time in common yet",
+        **({"older": f"{found['more']} more are not listed"} if found["more"] else {}),
+        **{
+            f"gap of partition {one['partition']}": f"{one['from']} to {one['to']}"
+            for one in found["gaps"]
+        },
+        **{
+            f"former database {one['name']}": f"replaced {plain(one['replacedAt'])}, "
+            f"{_bytes(one['bytes'])}"
+            for one in found.get("former", ())
+        },
+        "size of the brokers' backups": _bytes(cost["bucketBytes"]),
+        "size of the database's": _bytes(cost["databaseBytes"]),
+        "cost per month": plain(cost["monthly"].get("total"), "not known"),
+        **{f"not read: {one['part']}": one["reason"] for one in found["unreachable"]},
+    }
+    return [listed, fields(rows)]
+
+
+def _bytes(size: int | None) -> str:
+    return "not known" if size is None else f"{size / 2**30:.2f} GiB"
+
+
 def clusters(lines: Sequence[Mapping[str, Any]]) -> Table:
     """Return the clusters of a control plane, one a line."""
     table = _table(
@@ -137,6 +177,11 @@ def health(report: Mapping[str, Any]) -> Iterator[Text]:
     age = "" if report.get("fresh") else f", {report['ageSeconds']} s ago"
     head.append(f"   checked {report['checkedAt']}{age}, in {report['seconds']:.1f} s", "dim")
     yield head
+    last = report.get("rehearsal")
+    if last:
+        took = "not measured" if last["recoverySeconds"] is None else f"{last['recoverySeconds']} s"
+        rehearsed = f"last rehearsal {last['result']} at {last['at']}, recovery time {took}"
+        yield Text(plain(rehearsed), "dim")
     for one in report["findings"]:
         severity = one["severity"]
         yield Text.assemble((f"{severity:9}", STYLES.get(severity, "")), one["code"])
@@ -149,6 +194,46 @@ def health(report: Mapping[str, Any]) -> Iterator[Text]:
         yield Text(plain(f"          do: {one['remedy']} ({one['runbook']})"))
         if one.get("transient"):
             yield Text(plain(f"          {one['transient']}"), "dim")
+
+
+def left(found: Mapping[str, Any]) -> Table:
+    """Return what a cluster has left, one thing a line."""
+    table = _table(plain(found["cluster"]), "id", "at")
+    for one in found["things"]:
+        table.add_row(plain(one["kind"]), plain(one["id"]), "")
+    for one in found["snapshots"]:
+        kind = f"snapshot of the database, {one['status']}"
+        table.add_row(plain(kind), plain(one["name"]), plain(one["at"]))
+    return table
+
+
+def way_back(found: Mapping[str, Any]) -> Iterator[Table | Text]:
+    """Show the backups of a cluster that is gone, and what a new one can be made of."""
+    table = _table("backup", "state", "at", "partitions", "version", "why")
+    for one in found["backups"]:
+        table.add_row(
+            plain(one["id"]),
+            plain(one["state"]),
+            plain(one["at"]),
+            plain(one["partitions"]),
+            plain(one["version"]),
+            plain(one["why"]),
+        )
+    if found["backups"]:
+        yield table
+    way = found["restorable"]
+    if way is None:
+        yield Text(plain(f"No new cluster can be made of it: {found['why']}."), "yellow")
+        return
+    yield Text(
+        plain(
+            f"A new cluster can be made of backup {way['backup']} ({way['at']}, "
+            f"{way['partitions']} partitions, {way['version']}) and snapshot {way['snapshot']} "
+            f"({way['snapshotAt']})."
+        )
+    )
+    if found["why"]:
+        yield Text(plain(f"Not read: {found['why']}."), "yellow")
 
 
 def operations(lines: Sequence[Mapping[str, Any]]) -> Table:
@@ -213,9 +298,80 @@ def end(found: Mapping[str, Any]) -> Iterator[Text]:
         yield Text(plain(f"      {broker_line(row)}"))
 
 
-def headline(found: Mapping[str, Any]) -> str:
-    """Return what an operation that succeeded did, in one line."""
+def restore_plan(found: Mapping[str, Any]) -> list[Table]:
+    """Return what a dry run of a restore shows; nothing for any other operation."""
     result = found.get("result")
+    plan = result.get("plan") if isinstance(result, Mapping) and result.get("dryRun") else None
+    if found["kind"] != "restore" or not isinstance(plan, Mapping):
+        return []
+    lost, database = plan["lost"], plan["database"]
+    rows = {
+        "brokers go to": f"{plan['to']}, backup {plan['backup']}",
+        "database": f"snapshot {database['snapshot']}"
+        if database["source"] is None
+        else f"{database['source']} as it was at {database['at']}",
+        "is lost": lost["text"],
+        **({"is lost, counted": lost["counted"]} if lost.get("counted") else {}),
+        **({"is made": plan["creates"]["text"]} if "creates" in plan else {}),
+        **({"is copied": plan["copies"]} if "copies" in plan else {}),
+        **{
+            f"changed since {number}": f"{one['operationId']}, {one['startedAt']}"
+            for number, one in enumerate(lost["operations"], 1)
+        },
+        "stops": plan["stops"],
+        "takes": plan["minutes"]["text"],
+        "stays": plan["keeps"],
+        **{f"warning {number}": one for number, one in enumerate(plan["warnings"], 1)},
+    }
+    return [fields(rows)]
+
+
+def rehearsal(found: Mapping[str, Any]) -> list[Table]:
+    """Return what a rehearsal would do, or what it showed; nothing for any other operation."""
+    result = found.get("result")
+    if found["kind"] != "rehearse" or not isinstance(result, Mapping):
+        return []
+    plan, seen = result.get("plan"), result.get("rehearsal")
+    rows: dict[str, object] = {}
+    if result.get("dryRun") and isinstance(plan, Mapping):
+        rows |= {f"step {number}": one for number, one in enumerate(plan["steps"], 1)}
+        rows |= {"brokers take": f"about {plan['minutes']['brokers']} minutes"}
+        rows |= {"takes": plan["minutes"]["text"], "costs": plan["cost"]}
+        rows |= {f"warning {number}": one for number, one in enumerate(plan["warnings"], 1)}
+    elif isinstance(seen, Mapping):
+        took = seen.get("recoverySeconds")
+        rows |= {"result": seen.get("result", "not known")}
+        rows |= {"recovery time": "not measured" if took is None else f"{took} s"}
+        rows |= {one["name"]: f"{one['result']}: {one['seen']}" for one in seen.get("checks") or ()}
+    return [fields(rows)] if rows else []
+
+
+def deleted(found: Mapping[str, Any]) -> list[Table]:
+    """Return what an operation on backups deleted and what it could not; nothing for another."""
+    result = found.get("result")
+    if found["kind"] != "backup" or not isinstance(result, Mapping):
+        return []
+    rows: dict[str, object] = {
+        f"deleted {number}": one for number, one in enumerate(result.get("deleted") or (), 1)
+    }
+    rows |= {"not deleted": result["problem"]} if result.get("problem") else {}
+    return [fields(rows)] if rows else []
+
+
+def former_plan(found: Mapping[str, Any]) -> list[Text]:
+    """Return what a dry run of a deletion of former data lists; nothing for any other operation."""
+    result = found.get("result")
+    plan = result.get("plan") if isinstance(result, Mapping) and result.get("dryRun") else None
+    if found["kind"] != "backup" or not isinstance(plan, Mapping):
+        return []
+    return [Text(plain(line)) for line in str(plan["text"]).splitlines()]
+
+
+def headline(found: Mapping[str, Any]) -> str:
+    """Return what an operation that succeeded did, in one line; a dry run did nothing."""
+    result = found.get("result")
+    if isinstance(result, Mapping) and result.get("dryRun") is True:
+        return f"{found['cluster']}: dry run of {found['kind']} succeeded, nothing was changed"
     seen = result.get("verification") if isinstance(result, Mapping) else None
     done = f"{found['cluster']}: {found['kind']} succeeded"
     if isinstance(seen, Mapping) and isinstance(seen.get("unit"), str):
@@ -229,6 +385,7 @@ _COSTS: Final = {
     "controlPlane": "control plane",
     "cluster": "cluster",
     "monitoring": "monitoring of the cluster",
+    "backups": "backups",
 }
 
 

@@ -315,6 +315,33 @@ class CredentialsRefused(ManagementRefused):
     )
 
 
+class IdentityProviderUnreachable(LifecycleError):
+    """The identity provider's document, keys or token endpoint gave no usable answer."""
+
+    default_next_step = (
+        "Check that the VPC has a way to the provider on port 443 (NAT gateway or endpoint), that "
+        "a public authority issued its certificate, and the URLs OidcIssuer and OidcTokenUrl."
+    )
+
+
+class TokenRefused(LifecycleError):
+    """The token endpoint rejects the client (RFC 6749, section 5.2)."""
+
+    default_next_step = (
+        "Compare client id, scope and audience with the client's registration at the identity "
+        "provider, and put its present secret into the secret of OidcHealthSecretArn."
+    )
+
+
+class UserPoolUnusable(LifecycleError):
+    """A client of the user pool that the cluster's stack made is missing or has no secret."""
+
+    default_next_step = (
+        "Find out who changed the clients of the pool (CloudTrail, DeleteUserPoolClient), and "
+        "restore the stack's client as the runbook shows; then start the same input again."
+    )
+
+
 class ChangeInProgress(LifecycleError):
     """Camunda rejects a change because another one is in progress (HTTP 409)."""
 
@@ -427,6 +454,112 @@ class FormerPasswordAccepted(LifecycleError):
     )
 
 
+class ManageRefused(LifecycleError):
+    """A way in must not be opened, or is open without an end; nothing was changed."""
+
+    default_next_step = (
+        "Use what docs/manage.md lists for such a cluster, or change what is named, then start the "
+        "same request again."
+    )
+
+
+class ManagementNotServed(LifecycleError):
+    """No broker answered behind the opened management port; it was closed again."""
+
+    default_next_step = (
+        "Check the health of the cluster and of the management target group, then start the same "
+        "request again."
+    )
+
+
+class RestoreRefused(LifecycleError):
+    """What was requested cannot be restored; nothing was changed."""
+
+    default_next_step = (
+        "Nothing was changed. Request another moment or backup: GET /clusters/{name}/backups lists "
+        "what can be restored, and GET /kept/{name} of a cluster that was torn down."
+    )
+
+
+class RestoreFailed(LifecycleError):
+    """A restore was begun and did not end; the message lists what exists."""
+
+    default_next_step = (
+        "Fix the cause listed, then start the same request again: it continues from what exists. "
+        "The former database and the former data of the brokers are kept."
+    )
+
+
+class FormerDataRefused(LifecycleError):
+    """What restores have replaced must not be deleted now; nothing was changed."""
+
+    default_next_step = (
+        "Nothing was changed. Fix the cause listed, then start the same request again: a dry run "
+        "lists what it would delete."
+    )
+
+
+class FormerDataNotDeleted(LifecycleError):
+    """The deletion of what restores have replaced was begun and did not end."""
+
+    default_next_step = (
+        "Check the databases listed in RDS, then start the same request again: it continues with "
+        "what is still there."
+    )
+
+
+class RestoreUnfinished(LifecycleError):
+    """A restore did not end: brokers do not start on its data, and what it replaced is kept."""
+
+    default_next_step = (
+        "Start the same restore again: it continues from what exists. The operations of the "
+        "cluster list its request."
+    )
+
+
+class RehearsalRefused(LifecycleError):
+    """A cluster cannot be restored into a trial now; nothing was started."""
+
+    default_next_step = "Nothing was started. Change what is named, then start the same request."
+
+
+class RehearsalFailed(LifecycleError):
+    """A rehearsal showed that a backup does not come back, or could not show that it does."""
+
+    default_next_step = (
+        "Read what failed in the report. Until a rehearsal succeeds, do not rely on the backups. "
+        "Start the same request again once the cause is fixed: it takes a new backup."
+    )
+
+
+class BackupRefused(LifecycleError):
+    """A precondition of a backup is not met; nothing was changed."""
+
+    default_next_step = (
+        "Fix the cause listed, then start the same request again. A change that only needs a "
+        "backup before it goes on without one with acceptNoBackup true."
+    )
+
+
+class BackupFailed(LifecycleError):
+    """A backup was begun and is not complete; the message lists what exists."""
+
+    default_next_step = (
+        "Check the logs of the brokers that lead the partitions listed, then start the same "
+        "request again: it takes a new backup. What exists is listed by GET "
+        "/clusters/{name}/backups."
+    )
+
+
+class BackupOutdated(LifecycleError):
+    """An operation goes on long after it had its backup, and would begin to move brokers."""
+
+    default_next_step = (
+        "Start the same request again: it continues from what exists, with a backup of then. This "
+        "operation cannot go on."
+    )
+
+
 class NoticeUnreadable(LifecycleError):
     """An AWS Health notice about Fargate task retirement has an undocumented shape."""
 
@@ -484,6 +617,15 @@ class ChangeNotCompleted(LifecycleError):
 
 class StabilizationTimeout(LifecycleError):
     """The brokers are configured as requested, but tasks or partitions did not stabilise."""
+
+
+class BackupsNotCopied(LifecycleError):
+    """The backups of a cluster could not be copied for another one; the source was only read."""
+
+    default_next_step = (
+        "Check both buckets in the message, then start the same request again; a copy that was "
+        "begun goes on."
+    )
 
 
 class AwsUnavailable(LifecycleError):

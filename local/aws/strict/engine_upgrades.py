@@ -32,6 +32,21 @@ def refusal(before: str, after: str, known: Sequence[str]) -> str:
     )
 
 
+def restore_refusal(version: str, snapshot: str, known: Sequence[str]) -> str:
+    """Why a snapshot cannot be restored to a cluster of a version; empty if it can.
+
+    https://github.com/aws-samples/redcap-on-aws/issues/99 quotes RDS.
+    """
+    if version == snapshot or version in targets(snapshot, known):
+        return ""
+    if version in known and _numbers(version) < _numbers(snapshot):
+        return (
+            f"The engine version you requested for your restored DB cluster ({version}) is earlier"
+            f" than the engine version of the DB cluster snapshot ({snapshot})."
+        )
+    return f"Cannot find version {version} for aurora-postgresql"
+
+
 def install(_: Strictness) -> None:
     """Name the targets, and hold CloudFormation to them."""
     describe = rds.ACTION_MAP["DescribeDBEngineVersions"]
@@ -43,7 +58,9 @@ def install(_: Strictness) -> None:
         return status, headers, _with_targets(body)
 
     def held(physical_id: str, old: Any, new: Any, *more: Any, **named: Any) -> Any:
-        refused = refusal(str(old["EngineVersion"]), str(new["EngineVersion"]), _known())
+        before, after = (str(one.get("EngineVersion") or "") for one in (old, new))
+        # A template that names none leaves the version as it is.
+        refused = refusal(before, after, known()) if before and after else ""
         if refused:
             raise ValueError(refused)
         return update(physical_id, old, new, *more, **named)
@@ -52,7 +69,8 @@ def install(_: Strictness) -> None:
     handlers["update"] = held
 
 
-def _known() -> list[str]:
+def known() -> list[str]:
+    """Give the versions that the emulator creates."""
     return [
         version for version, _ in rds.AURORA_POSTGRESQL_ENGINE_VERSIONS if version[-1].isdigit()
     ]
@@ -69,8 +87,8 @@ def _with_targets(body: bytes) -> bytes:
 
 
 def _element(version: str) -> bytes:
-    known = _known()
-    later = targets(version, known) if version in known else []
+    versions = known()
+    later = targets(version, versions) if version in versions else []
     members = "".join(_member(one, major=_numbers(one)[0] > _numbers(version)[0]) for one in later)
     return f"<ValidUpgradeTarget>{members}</ValidUpgradeTarget>".encode()
 
@@ -89,7 +107,8 @@ def _numbers(version: str) -> list[int]:
 RULE: Final = Rule(
     name="engine-upgrades",
     does="RDS lists the versions to which it upgrades Aurora, and CloudFormation fails for any"
-    " other version, including earlier ones.",
+    " other version, including earlier ones. A snapshot is restored to its own version or to one of"
+    " those, and without `EngineVersion` to the Region's default.",
     source="https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_UpgradeDBInstance.PostgreSQL.UpgradeVersion.html",
     caught="a downgrade of DatabaseEngineVersion was planned, and applied on one machine.",
     install=install,

@@ -66,6 +66,7 @@ def passed_to_tasks(action: str, request: Mapping[str, Any]) -> Passed:
     elif action in {"CreateService", "UpdateService", "RunTask"}:
         named = request.get("taskDefinition")
         definition = (ecs.task_defs.get(ecs.resolve_td_key(named)) if named else None) or {}
+        definition = dict(definition) | (request.get("overrides") or {})
     roles = [definition.get(name) for name in ("executionRoleArn", "taskRoleArn")]
     return [(role, _TO_TASKS) for role in roles if role]
 

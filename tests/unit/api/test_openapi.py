@@ -147,6 +147,10 @@ def test_reading_and_changing_differ_by_method_or_path() -> None:
         "scale",
         "restart",
         "rotate",
+        "manage",
+        "backup",
+        "restore",
+        "rehearse",
         "plan",
     }
 

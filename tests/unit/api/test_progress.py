@@ -25,14 +25,14 @@ def test_steps_before_the_present_one_are_done_even_if_they_were_skipped() -> No
     first, *_, last = STEPS["provision"]
     assert progress(record(), "provision", "RUNNING")["done"] == 0
     assert progress(record(first), "provision", "RUNNING")["done"] == 0
-    assert progress(record(first, last), "provision", "RUNNING")["done"] == 5
-    assert progress(record(first, last), "provision", "SUCCEEDED")["done"] == 6
+    assert progress(record(first, last), "provision", "RUNNING")["done"] == 6
+    assert progress(record(first, last), "provision", "SUCCEEDED")["done"] == 7
 
 
 def test_going_back_does_not_undo_what_was_done() -> None:
     steps = STEPS["scale"]
     told = progress(record(steps[2], steps[1]), "scale", "RUNNING")
-    assert (told["done"], told["planned"], told["step"]) == (2, 5, steps[1])
+    assert (told["done"], told["planned"], told["step"]) == (2, 6, steps[1])
 
 
 def test_a_step_outside_the_plan_counts_for_nothing() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+from lifecycle.cluster.access import ExecTask
 from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.names import held_name
 from lifecycle.cluster.parameters import cluster_parameters
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 START = ("PUT", "/clusters/{name}")
+FORWARDABLE = {"EnableExecuteCommand": "true", "GrpcLoadBalancerDnsName": "grpc.example"}
 ANN, BOB = (f"arn:aws:iam::123456789012:user/{name}" for name in ("ann", "bob"))
 BODY: Mapping[str, Any] = {"parameters": {}}
 PLAN: Mapping[str, Any] = {"provision": {"parameters": {}}}
@@ -536,7 +538,7 @@ class TestOperations:
         ):
             api.world.journal.step(op, step, "now")
         told = api.ask("GET", "/operations/{id}", id="demo.provision.k1").document
-        assert (told["progress"]["done"], told["progress"]["planned"]) == (2, 6)
+        assert (told["progress"]["done"], told["progress"]["planned"]) == (3, 7)
         assert told["progress"]["step"] == "Database user is seeded"
         assert told["progress"]["detail"] == "now"
         assert len(told["progress"]["timeline"]) == 3
@@ -800,6 +802,48 @@ class TestClusters:
         assert told["restUrl"] == "http://rest"
         assert told["unreachable"] == []
 
+    def test_it_says_how_to_log_in_with_the_tasks_of_this_moment(self, api: ApiWorld) -> None:
+        living(api)
+        name = f"{CONTROL}-demo"
+        present = api.world.stacks.stacks[name]
+        outputs = {**present.outputs, **FORWARDABLE}
+        api.world.stacks.stacks[name] = replace(present, outputs=ClusterOutputs(outputs))
+        api.world.services.executable["orchestration-cluster"] = [
+            ExecTask("t1", "t1-1", "RUNNING", "RUNNING")
+        ]
+        told = api.ask("GET", "/clusters/{name}", name="demo").document["access"]
+        assert told["urls"]["operate"] == "http://rest/operate"
+        web, grpc = told["ways"][1]["forwards"]
+        assert web["target"] == grpc["target"] == f"ecs:{CONTROL}-demo_t1_t1-1"
+
+    def test_tasks_that_cannot_be_read_are_an_unreachable_part(
+        self, api: ApiWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        living(api)
+        name = f"{CONTROL}-demo"
+        present = api.world.stacks.stacks[name]
+        outputs = {**present.outputs, **FORWARDABLE}
+        api.world.stacks.stacks[name] = replace(present, outputs=ClusterOutputs(outputs))
+
+        def throttled(*_: object) -> object:
+            raise ClientError({"Error": {"Code": "ThrottlingException"}}, "ListTasks")
+
+        monkeypatch.setattr(api.world.services, "exec_tasks", throttled)
+        told = api.ask("GET", "/clusters/{name}", name="demo").document
+        assert "tasks" in {one["part"] for one in told["unreachable"]}
+        (reason,) = (one["reason"] for one in told["unreachable"] if one["part"] == "tasks")
+        assert told["access"]["ways"][1]["unknown"] == f"The tasks could not be read: {reason}"
+        assert told["access"]["login"]["user"] == "admin"
+
+    def test_without_ecs_exec_no_task_is_read(
+        self, api: ApiWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        living(api)
+        monkeypatch.delattr(type(api.world.services), "exec_tasks")
+        told = api.ask("GET", "/clusters/{name}", name="demo").document
+        assert "tasks" not in {one["part"] for one in told["unreachable"]}
+        assert "EnableExecuteCommand=true" in told["access"]["ways"][1]["missing"]
+
     @pytest.mark.parametrize("part", ["members", "topology"])
     def test_who_joined_is_unknown_where_members_or_topology_are(
         self, api: ApiWorld, part: str
@@ -894,6 +938,7 @@ class TestClusters:
         told = api.ask("GET", "/clusters/{name}", name="demo").document
         assert told["status"] == "CREATE_IN_PROGRESS"
         assert told["brokers"]["declared"] is None
+        assert told["access"] is None
         assert told["unreachable"][0]["part"] == "stack"
 
     @pytest.mark.parametrize("tags", [None, {"camunda:control-plane": "somebody-else"}])

@@ -78,6 +78,20 @@ CHANGES: list[tuple[list[str], str, str, str, Any]] = [
         {"service": "brokers", "broker": 2},
     ),
     (
+        ["scale", "--brokers", "4", "--accept-no-backup"],
+        "scale",
+        "PUT",
+        "/clusters/demo/brokers",
+        {"count": 4, "acceptNoBackup": True},
+    ),
+    (
+        ["restart", "brokers", "--accept-no-backup"],
+        "restart",
+        "POST",
+        "/clusters/demo/restart",
+        {"service": "brokers", "acceptNoBackup": True},
+    ),
+    (
         ["restart", "connectors"],
         "restart",
         "POST",
@@ -100,6 +114,58 @@ CHANGES: list[tuple[list[str], str, str, str, Any]] = [
         {"secrets": ["admin", "database"]},
     ),
     (
+        ["open-management"],
+        "manage",
+        "PUT",
+        "/clusters/demo/management-access",
+        {"minutes": 60},
+    ),
+    (
+        ["open-management", "--minutes", "30", "--cidr", "10.1.0.0/16", "--cidr", "10.2.0.0/16"],
+        "manage",
+        "PUT",
+        "/clusters/demo/management-access",
+        {"minutes": 30, "cidrs": ["10.1.0.0/16", "10.2.0.0/16"]},
+    ),
+    (["close-management"], "manage", "DELETE", "/clusters/demo/management-access", {}),
+    (["backup"], "backup", "POST", "/clusters/demo/backups", {}),
+    (
+        ["restore", "--to", "2026-11-30T08:00:00Z", "--confirm", "demo"],
+        "restore",
+        "POST",
+        "/clusters/demo/restores",
+        {"confirm": "demo", "to": "2026-11-30T08:00:00Z"},
+    ),
+    (
+        ["restore", "--from", "old", "--parameters", "FILE", "--confirm", "demo"],
+        "restore",
+        "POST",
+        "/clusters/demo/restores",
+        {"confirm": "demo", "from": "old", "parameters": {"LogRetentionDays": 90}},
+    ),
+    (["rehearse"], "rehearse", "POST", "/clusters/demo/rehearsals", {}),
+    (
+        ["delete-backup", "7", "--confirm", "demo"],
+        "backup",
+        "DELETE",
+        "/clusters/demo/backups/7",
+        {"confirm": "demo"},
+    ),
+    (
+        ["delete-former-data", "--confirm", "demo"],
+        "backup",
+        "DELETE",
+        "/clusters/demo/former-data",
+        {"confirm": "demo"},
+    ),
+    (
+        ["delete-former-data", "--accept-no-final-snapshot", "--confirm", "demo"],
+        "backup",
+        "DELETE",
+        "/clusters/demo/former-data",
+        {"confirm": "demo", "acceptNoFinalSnapshot": True},
+    ),
+    (
         ["provision", "FILE"],
         "provision",
         "PUT",
@@ -114,12 +180,13 @@ CHANGES: list[tuple[list[str], str, str, str, Any]] = [
         {"confirm": "demo"},
     ),
 ]
+NAMED = {"teardown", "delete-backup", "delete-former-data", "restore"}
 NAMES = [" ".join(words) for words, *_ in CHANGES]
 
 
 def words_of(words: list[str], file: str) -> list[str]:
     named = [file if word == "FILE" else word for word in words]
-    return named if words[0] == "teardown" else [*named, "--yes"]
+    return named if words[0] in NAMED else [*named, "--yes"]
 
 
 @pytest.mark.parametrize(("words", "verb", "method", "path", "body"), CHANGES, ids=NAMES)
@@ -153,7 +220,7 @@ def test_a_change_is_refused_without_a_terminal_and_without_a_word_for_it(  # no
 ) -> None:
     del verb, path, body
     named = [one for one in words_of(words, file) if one not in {"--yes", "--confirm"}]
-    named = named[:-1] if words[0] == "teardown" else named
+    named = named[:-1] if words[0] in NAMED else named
     ended = shell.run(*named)
     assert ended.exit_code == 2
     assert "Nothing was started" in ended.stderr
@@ -526,7 +593,12 @@ def test_stdout_is_data_when_that_is_wanted(shell: Shell, form: str, words: list
         (["scale", "--brokers", "4", "--yes", "--cluster", "Demo"], "--cluster: given Demo"),
         (["restart", "connectors", "--broker", "1", "--yes"], "--broker: given 1 for connectors"),
         (["restart", "database", "--yes"], "database"),
+        (
+            ["restart", "connectors", "--accept-no-backup", "--yes"],
+            "--accept-no-backup: given for connectors; allowed: for brokers only",
+        ),
         (["rotate", "--secret", "root", "--yes"], "root"),
+        (["open-management", "--minutes", "4", "--yes"], "--minutes"),
         (["freeze", "--yes"], "--reason"),
         (["plan"], "plan: given none; allowed: one of FILE, --brokers, --partitions, --teardown"),
         (["plan", "--teardown", "--brokers", "4"], "plan: given --brokers, --teardown"),
@@ -766,13 +838,135 @@ def test_an_operation_that_does_not_exist_cannot_be_followed(shell: Shell) -> No
     assert "OperationNotFound" in ended.stderr
 
 
-def test_open_shows_urls_and_how_they_are_reached(shell: Shell) -> None:
-    shell.on_terminal = True
-    ended = shell.run("open")
+@pytest.mark.parametrize("words", [["open"], ["show"]])
+def test_urls_the_login_and_every_way_are_shown(shell: Shell, words: list[str]) -> None:
+    ended = shell.run(*words)
     assert ended.exit_code == 0, ended.output
-    assert "http://internal-web.eu-central-1.elb.amazonaws.com/operate" in ended.stdout
-    assert "reachable from the VPC only" in ended.stdout
-    assert shell.opened == ["http://internal-web.eu-central-1.elb.amazonaws.com/operate"]
+    login = shell.api.cluster["access"]["login"]
+    for one in (
+        "https://camunda.example.com/operate",
+        "https://camunda.example.com/admin",
+        "camunda.example.com:26500 with TLS",
+        "10.20.0.0/16",
+        login["secretCommand"],
+        login["passwordCommand"],
+        "network: From the VPC",
+        "port-forwarding: From anywhere with AWS credentials",
+        "line for the hosts file: 127.0.0.1 camunda.example.com",
+        *(one["command"] for one in shell.api.cluster["access"]["ways"][1]["forwards"]),
+    ):
+        assert one in ended.stdout, one
+
+
+def test_with_oidc_issuer_and_administrator_are_shown(shell: Shell) -> None:
+    shell.api.cluster["access"]["login"] = {
+        "method": "oidc",
+        "issuer": "https://login.example.com",
+        "administrator": "ada@example.com",
+        "administratorGroup": "camunda-admins",
+    }
+    shown = shell.run("open").stdout
+    assert "ada@example.com" in shown
+    assert "camunda-admins" in shown
+    assert "https://login.example.com" in shown
+    assert "password" not in shown
+
+
+def test_what_a_way_lacks_is_shown(shell: Shell) -> None:
+    way = shell.api.cluster["access"]["ways"][1]
+    way |= {"forwards": [], "missing": "ECS Exec is off: provision with …"}
+    assert "ECS Exec is off: provision with" in shell.run("open").stdout
+
+
+def test_the_end_of_a_provisioning_shows_how_to_log_in(shell: Shell, file: str) -> None:
+    head = {"operationId": f"demo.provision.{KEY}", "cluster": "demo", "machine": "provision"}
+    result = {**head, "result": "SUCCEEDED", "access": shell.api.cluster["access"]}
+    shell.api.life = [operation(f"demo.provision.{KEY}", **DONE, result=result)]
+    shown = shell.run("provision", file, "--yes").stdout
+    assert "https://camunda.example.com/operate" in shown
+    assert "get-secret-value" in shown
+    shell.api.life = [operation(f"demo.provision.{KEY}", **DONE, result=result)]
+    assert "get-secret-value" in shell.run("report", f"demo.provision.{KEY}").stdout
+
+
+def test_the_end_of_an_opening_shows_where_and_until_when(shell: Shell) -> None:
+    head = {"operationId": f"demo.manage.{KEY}", "cluster": "demo", "machine": "manage"}
+    way = {
+        "open": True,
+        "url": "http://internal-demo.elb.amazonaws.com:9600",
+        "until": "2026-01-01T00:30:00Z",
+        "from": [],
+        "warning": "It has no authentication.",
+        "close": "DELETE …",
+    }
+
+    def shown(verb: str, access: object) -> str:
+        result = {**head, "result": "SUCCEEDED", "managementAccess": access}
+        shell.api.life = [operation(f"demo.manage.{KEY}", **DONE, result=result)]
+        return shell.run(verb, "--yes").stdout
+
+    opened = shown("open-management", way)
+    for held in (way["url"], way["until"], "the range of the VPC", way["warning"]):
+        assert str(held) in opened
+    assert "camunda-ecs close-management" in opened
+    assert "is closed" in shown("close-management", {"open": False, "wasOpen": True})
+    assert "nothing was changed" in shown("close-management", {"open": False, "wasOpen": False})
+
+
+def test_open_as_data_has_the_urls_and_the_access(shell: Shell) -> None:
+    found = json.loads(shell.run("open", "-o", "json").stdout)
+    assert found["operate"] == "https://camunda.example.com/operate"
+    assert found["internal"] is True
+    assert found["access"] == shell.api.cluster["access"]
+
+
+class TestForwarding:
+    """Refusals; the session itself is in tests/integration/test_port_forwarding.py."""
+
+    def test_a_port_needs_a_forwarding(self, shell: Shell) -> None:
+        ended = shell.run("open", "--port", "8080")
+        assert (ended.exit_code, shell.api.requests) == (2, [])
+        assert "--port: given 8080; allowed: together with --forward" in ended.stderr
+
+    @pytest.mark.parametrize("present", [[], ["aws"], ["session-manager-plugin"]])
+    def test_missing_tools_are_named_with_how_to_install_them(
+        self, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, present: list[str]
+    ) -> None:
+        for name in present:
+            (tmp_path / name).touch(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        ended = shell.run("open", "--forward", "web")
+        assert ended.exit_code == 2
+        for name in ("aws", "session-manager-plugin"):
+            assert (f"install {name}: https://docs.aws.amazon.com/" in ended.stderr) is (
+                name not in present
+            )
+
+    def test_a_cluster_without_a_forwarding_says_what_it_lacks(self, shell: Shell) -> None:
+        way = shell.api.cluster["access"]["ways"][1]
+        way |= {"forwards": [], "missing": "ECS Exec is off."}
+        ended = shell.run("open", "--forward", "grpc")
+        assert ended.exit_code == 1
+        assert "Nothing forwards a port to grpc" in ended.stderr
+        assert "port-forwarding: ECS Exec is off." in ended.stderr
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"host": "a,portNumber=22"}, {"target": "i-0123"}, {"target": "--profile"}, {"host": ""}],
+    )
+    def test_what_is_no_target_or_host_is_not_handed_over(
+        self, shell: Shell, change: dict[str, str]
+    ) -> None:
+        shell.api.cluster["access"]["ways"][1]["forwards"][0] |= change
+        ended = shell.run("open", "--forward", "web")
+        assert ended.exit_code == 1
+        assert "no target and host" in ended.stderr
+
+
+def test_open_opens_operate_on_a_terminal(shell: Shell) -> None:
+    shell.on_terminal = True
+    shell.run("open")
+    assert shell.opened == ["https://camunda.example.com/operate"]
     shell.run("open", "--no-browser")
     shell.on_terminal = False
     shell.run("open")
@@ -780,10 +974,24 @@ def test_open_shows_urls_and_how_they_are_reached(shell: Shell) -> None:
 
 
 def test_a_cluster_without_a_url_cannot_be_opened(shell: Shell) -> None:
-    shell.api.cluster["restUrl"] = None
+    shell.api.cluster["access"] = None
     ended = shell.run("open")
     assert ended.exit_code == 1
-    assert "has no URL yet: its stack is UPDATE_COMPLETE" in ended.stderr
+    assert "has no URL: its stack is UPDATE_COMPLETE" in ended.stderr
+    # Provisioning an adopted cluster is rejected, so it cannot be the only next step.
+    assert "adopted" in ended.stderr
+
+
+def test_an_api_of_an_earlier_release_is_not_a_cluster_without_a_url(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its responses have another schema than this release's.
+    monkeypatch.setattr("tests.support.command_line.valid", lambda *_: None)
+    del shell.api.cluster["access"]
+    ended = shell.run("open")
+    assert ended.exit_code == 1
+    assert "has no URL" not in ended.stderr
+    assert "earlier release" in ended.stderr
 
 
 def test_text_of_others_does_not_control_the_terminal(shell: Shell) -> None:
@@ -923,14 +1131,30 @@ def test_options_of_provisioning_are_refused_for_another_plan(shell: Shell) -> N
         "demo.plan.p1",
         "--yes",
         "--accept-no-way-back",
+        "--accept-no-backup",
         "--on-start-failure",
         "keep",
     )
     assert shell.api.sent("PUT")[0].body == {
         "changeSet": CHANGE_SET,
         "acceptNoWayBack": True,
+        "acceptNoBackup": True,
         "onStartFailure": "keep",
     }
+
+
+def test_a_plan_of_scaling_is_applied_without_a_backup_and_a_teardown_has_none(
+    shell: Shell,
+) -> None:
+    shell.api.plan["apply"] = {"clusterName": "demo", "count": 4}
+    shell.api.life = [operation(f"demo.scale.{KEY}", **DONE)]
+    shell.run("apply", "demo.plan.p1", "--yes", "--accept-no-backup")
+    body = {"count": 4, "approves": "demo.plan.p1", "acceptNoBackup": True}
+    assert shell.api.sent("PUT")[0].body == body
+    shell.api.plan["apply"] = {"clusterName": "demo", "confirm": "demo"}
+    refused = shell.run("apply", "demo.plan.p1", "--accept-no-backup", "--confirm", "demo")
+    assert refused.exit_code == 2
+    assert "--accept-no-backup: given for a plan to teardown" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -1043,6 +1267,8 @@ EVERY = [
     (["show"], "viewer"),
     (["health", "--fresh"], "viewer"),
     (["operations"], "viewer"),
+    (["backups"], "viewer"),
+    (["kept"], "viewer"),
     (["follow", "demo.scale.x"], "viewer"),
     (["report", "demo.scale.x"], "viewer"),
     (["open"], "viewer"),
@@ -1056,6 +1282,12 @@ EVERY = [
     (["resume", "demo.restart.x", "--yes"], "operator"),
     (["cancel", "demo.teardown.x", "--yes"], "administrator"),
     (["resume", "demo.provision.x", "--yes"], "administrator"),
+    (["close-management", "--yes"], "operator"),
+    (["backup", "--yes"], "operator"),
+    (["delete-backup", "7", "--confirm", "demo"], "administrator"),
+    (["delete-former-data", "--confirm", "demo"], "administrator"),
+    (["restore", "--backup", "7", "--confirm", "demo"], "administrator"),
+    (["open-management", "--yes"], "administrator"),
     (["thaw", "--yes"], "administrator"),
     (["rotate", "--yes"], "administrator"),
     (["provision", "FILE", "--yes"], "administrator"),
@@ -1099,3 +1331,26 @@ def test_an_answer_that_is_no_operation_is_not_taken_for_one(shell: Shell) -> No
     ended = shell.run("scale", "--brokers", "4", "--yes")
     assert ended.exit_code == 5
     assert f"--key {KEY}" in ended.stderr
+
+
+# --------------------------------------------------------------------------------------- kept
+
+
+def test_what_is_left_is_listed(shell: Shell) -> None:
+    ended = shell.run("kept", cluster=None)
+    assert ended.exit_code == 0, ended.output
+    assert shell.api.requests[-1].path == "/kept"
+    assert "bucket with the brokers' backups" in ended.stdout
+    shell.api.answers["GET /kept"] = (200, {"kept": []})
+    assert shell.run("kept", cluster=None).stdout == "Nothing is left.\n"
+
+
+def test_what_a_new_cluster_can_be_made_of_is_shown(shell: Shell) -> None:
+    ended = shell.run("kept")
+    assert shell.api.requests[-1].path == "/kept/demo"
+    assert "A new cluster can be made of backup 1769860800000" in " ".join(ended.stdout.split())
+    nothing = {"cluster": "demo", "things": [], "snapshots": [], "backups": []}
+    why = "no bucket with the brokers' backups is left"
+    shell.api.answers["GET /kept/{name}"] = (200, {**nothing, "restorable": None, "why": why})
+    ended = shell.run("kept")
+    assert f"No new cluster can be made of it: {why}." in " ".join(ended.stdout.split())

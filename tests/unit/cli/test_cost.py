@@ -11,7 +11,6 @@ import pytest
 import yaml
 from camunda_ecs import cost
 from camunda_ecs.app import app
-from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.prices import price_list
 from lifecycle.health.measure import BASIC, DETAILED
 from lifecycle.provisioning.request import _across, read_parameters
@@ -20,10 +19,11 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from tests.support.command_line import FakeApi, Shell
+from tests.support.declared import in_clear
 from tools.generate_cli import ROOT
 from tools.generate_parameters import load_template
 
-DECLARED = cluster_parameters()
+DECLARED = in_clear()
 DEFAULTS = {name: str(one.get("default", "")) for name, one in DECLARED.items()}
 ARN = "arn:aws:kms:us-east-1:123456789012:key/x"
 NOTHING: dict[str, str | None] = dict.fromkeys(
@@ -72,7 +72,7 @@ def test_the_cluster_costs_what_a_plan_says(words: list[str], parameters: dict[s
     planned = cost_of(full, brokers, brokers, "us-east-1")["after"]
     found = estimate(*words, "--region", "us-east-1")
     assert found["cluster"] == planned
-    parts = [found[name]["total"] for name in ("controlPlane", "cluster", "monitoring")]
+    parts = [found[name]["total"] for name in ("controlPlane", "cluster", "monitoring", "backups")]
     assert Decimal(found["total"]) == sum(map(Decimal, parts))
     assert found["asOf"] == price_list()["regions"]["us-east-1"]["asOf"]
 
@@ -105,7 +105,34 @@ def test_detailed_metrics_are_paid_for_each() -> None:
         estimate(f"--{word}detailed-metrics")["monitoring"]["items"]["metrics"]
         for word in ("", "no-")
     )
-    assert (with_them, without) == ("4.50", "1.20")
+    assert (with_them, without) == ("5.10", "1.20")
+
+
+def test_backups_cost_what_is_stored_of_them() -> None:
+    words = ("--region", "us-east-1")
+    without, found = (
+        estimate(*words),
+        estimate(*words, "--backup-gb", "1000", "--snapshot-gb", "200"),
+    )
+    assert without["backups"]["items"] == {}
+    # 1000 x 0.023, 200 x 0.021
+    assert found["backups"]["items"] == {
+        "backups of the brokers": "23.00",
+        "backups of Aurora": "4.20",
+    }
+    assert Decimal(found["total"]) - Decimal(without["total"]) == Decimal("27.20")
+    assert "of the brokers in S3 0.023 USD in us-east-1" in without["notIncluded"]
+    shown = run(*words, "--backup-gb", "1000").stdout
+    assert re.search(r"backups +backups of the brokers +23\.00", shown)
+
+
+def test_backups_without_a_price_leave_no_total() -> None:
+    result = run("--snapshot-gb", "1", "--region", "eu-central-1", "-o", "json")
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["total"]) == (5, None)
+    assert found["missing"] == ["no price for Aurora's backup storage in eu-central-1"]
+    refused = run("--backup-gb", "-1")
+    assert (refused.exit_code, refused.stdout) == (2, "")
 
 
 def test_what_is_counted_is_what_the_templates_create() -> None:

@@ -81,7 +81,7 @@ DOCUMENTS = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "
 def test_commands_in_documents_exist_with_their_options(path: Path) -> None:
     text = path.read_text().partition(generate_cli.BEGIN)[0]
     # Up to the end of the line, of inline code, of a pipe or of a comment.
-    found = re.findall(r"(?<![\w/-])camunda-ecs ([^`\n|#;]+)", text)
+    found = re.findall(r"(?<![\w/-])camunda-ecs ([^`\n|#;)]+)", text)
     for words in (line.split() for line in found if line[0] not in "{$"):
         if words[0].startswith("--"):
             assert words[0] in {"--help", "--version", "--install-completion"}, words

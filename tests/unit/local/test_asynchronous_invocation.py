@@ -56,7 +56,7 @@ def test_an_event_is_left_with_lambda_and_its_tries(monkeypatch: pytest.MonkeyPa
 
 
 # Each leaves work undone when it fails for good. Messages that were not sent have their own queue.
-WORK = ("CleanUpOperation", "DiscardPlan", "HandleRetirement")
+WORK = ("CleanUpOperation", "DiscardPlan", "HandleRetirement", "CloseWays")
 
 
 def unattended() -> set[str]:

@@ -8,13 +8,16 @@ import pytest
 
 from local.connectors.decisions import (
     Answer,
+    LoginError,
     NotPerformedError,
     authorization,
+    client_credentials,
     health,
     is_available,
     outcome,
     references,
     rest_address,
+    token,
 )
 
 pytestmark = pytest.mark.unit
@@ -106,8 +109,50 @@ def test_it_logs_in_with_a_password_or_not_at_all() -> None:
     assert authorization(user) == authorization(user | {method: "basic"})
     assert authorization(user | {method: "basic"}) == "Basic Y29ubmVjdG9yczpzZWNyZXQ="
     assert authorization(user | {method: "none"}) == authorization({}) == ""
-    with pytest.raises(NotPerformedError, match="AUTH_METHOD=oidc"):
-        authorization({method: "oidc"})
+    assert authorization(user | {method: "oidc"}) == ""
+    with pytest.raises(NotPerformedError, match="AUTH_METHOD=saml"):
+        authorization({method: "saml"})
+
+
+OIDC = {
+    "CAMUNDA_CLIENT_AUTH_METHOD": "oidc",
+    "CAMUNDA_CLIENT_AUTH_CLIENTID": "connectors",
+    "CAMUNDA_CLIENT_AUTH_CLIENTSECRET": "hush",
+    "CAMUNDA_CLIENT_AUTH_TOKENURL": "https://issuer/token",
+}
+
+
+def test_the_form_for_a_token_is_that_of_camundas_client() -> None:
+    assert client_credentials({}) is None
+    found = client_credentials(OIDC | {"CAMUNDA_CLIENT_AUTH_SCOPE": "a b"})
+    assert found is not None
+    assert found.form == {
+        "grant_type": "client_credentials",
+        "client_id": "connectors",
+        "client_secret": "hush",
+        "scope": "a b",
+    }
+    assert "hush" not in repr(found)
+    for name in OIDC:
+        if not name.endswith("METHOD"):
+            with pytest.raises(NotPerformedError, match=f"{name} is not set"):
+                client_credentials(OIDC | {name: ""})
+    with pytest.raises(NotPerformedError, match="allowed is https"):
+        client_credentials(OIDC | {"CAMUNDA_CLIENT_AUTH_TOKENURL": "http://issuer/token"})
+
+
+def test_a_token_is_renewed_before_it_ends() -> None:
+    found = token(200, {"access_token": "t", "expires_in": 300}, 1000)
+    assert (found.is_valid(1269), found.is_valid(1270)) == (True, False)
+    assert not token(200, {"access_token": "t"}, 1000).is_valid(1000)
+
+
+def test_without_a_token_there_is_the_issuers_reason() -> None:
+    answer = {"error": "invalid_client", "error_description": "unknown client"}
+    with pytest.raises(LoginError, match="401, invalid_client: unknown client"):
+        token(401, answer, 0)
+    with pytest.raises(LoginError, match=r"answers 200$"):
+        token(200, {}, 0)
 
 
 def test_the_address_is_that_of_the_task_definition() -> None:

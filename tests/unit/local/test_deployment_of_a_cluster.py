@@ -52,7 +52,8 @@ def _role() -> Role:
 
 def _denied(right: Right) -> str:
     action, resource, keys = right
-    found = decide(_role(), action, Resource(resource.replace(ACCOUNT_ID, ACCOUNT)), keys)
+    there = resource.replace(f":{ACCOUNT_ID}:", f":{ACCOUNT}:")
+    found = decide(_role(), action, Resource(there), keys)
     return "" if found == "Allow" else f"{action} on {resource} with {keys}: {found}"
 
 
@@ -85,3 +86,22 @@ def test_what_has_the_tag_of_another_control_plane_it_neither_makes_nor_deletes(
     assert all(map(_denied, deleted))
     if KINDS[kind].tag:
         assert any(map(_denied, of_creation(kind, name, own, STACK, tags)))
+
+
+# The id that a plane on paper has for every item of a list.
+LISTED = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.mark.parametrize(("zone", "allowed"), [(LISTED, True), ("Z0A1B2C3D4", False)])
+def test_it_names_a_cluster_in_the_zones_of_the_parameter_only(zone: str, allowed: bool) -> None:
+    found = resolve("cluster", HostedZoneId=zone, DomainName="demo.example.com")
+    changes: list[Right] = []
+    for kind in ("AWS::CertificateManager::Certificate", "AWS::Route53::RecordSet"):
+        for name, properties in found.of_type(kind).items():
+            own, tags = _tagged(kind, dict(properties), PLANE), {TAG: PLANE}
+            changes += of_creation(kind, name, own, STACK, tags)
+            changes += of_deletion(kind, _physical_id(kind, name, own), own, tags)
+    records = [one for one in changes if one[0] == "route53:ChangeResourceRecordSets"]
+    assert len(records) == 2 + 2 * 2, "ACM's two, and both names made and deleted"
+    assert [bool(_denied(one)) for one in records] == [not allowed] * len(records)
+    assert [one for one in changes if one not in records and _denied(one)] == []

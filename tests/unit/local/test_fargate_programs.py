@@ -30,6 +30,7 @@ def start(tmp_path: Path, **changes: Any) -> ContainerStart:
         "memory": 8192,
         "credentials": {"AWS_ACCESS_KEY_ID": "of the task"},
         "names_file": tmp_path / "names.json",
+        "trust_file": tmp_path / "trust.pem",
         "home": tmp_path,
         "volumes": {},
         "service_connect_file": tmp_path / "names.json",

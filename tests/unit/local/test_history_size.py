@@ -17,7 +17,18 @@ if TYPE_CHECKING:
 
 # An answer of AWS, or of a broker, takes its time; the fastest look is not free.
 FUNCTION_SECONDS = 1
-MACHINES = ("plan", "provision", "scale", "restart", "rotate", "teardown")
+MACHINES = (
+    "plan",
+    "provision",
+    "scale",
+    "restart",
+    "rotate",
+    "manage",
+    "backup",
+    "restore",
+    "rehearse",
+    "teardown",
+)
 
 
 def history(kind: str, times: int) -> dict[str, Any]:

@@ -35,6 +35,8 @@ def test_scheduler_gets_the_role_of_a_target() -> None:
         ("RegisterTaskDefinition", {"taskRoleArn": "arn:t"}, [("arn:t", TASKS)]),
         # A new count moves no task to another definition.
         ("UpdateService", {"service": "brokers", "desiredCount": 4}, []),
+        # A task may get other roles than its definition has.
+        ("RunTask", {"overrides": {"taskRoleArn": "arn:o"}}, [("arn:o", TASKS)]),
         ("DescribeServices", {"services": ["brokers"]}, []),
     ],
 )

@@ -10,8 +10,10 @@ from local.proxy.rules import (
     Request,
     choose,
     location,
+    reachable,
     sticky_cookie,
     sticky_target,
+    visible_port,
 )
 
 pytestmark = pytest.mark.unit
@@ -85,3 +87,18 @@ def test_a_client_stays_on_its_target_while_it_is_healthy() -> None:
 @pytest.mark.parametrize("cookies", ["", "AWSALB=%%%", "AWSALB=AAAA", "x=1; y", "AWSALB"])
 def test_a_strange_cookie_is_no_cookie(cookies: str) -> None:
     assert sticky_target(cookies, "group", ["127.41.1.10:8080"]) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "port"),
+    [("camunda.test", 443), ("camunda.test:443", 443), ("camunda.test:10443", 10443), ("", 443)],
+)
+def test_the_port_is_the_one_that_the_client_used(host: str, port: int) -> None:
+    assert visible_port(host, 10443, 443) == port
+
+
+def test_a_redirect_leads_to_the_port_on_this_machine() -> None:
+    served = {443: 10443}
+    config = {"Protocol": "HTTPS", "Port": "443"}
+    assert reachable(config, lambda port: served.get(port, port))["Port"] == "10443"
+    assert "Port" not in reachable({"Protocol": "HTTPS"}, lambda port: port)

@@ -67,6 +67,27 @@ def test_what_is_added_to_something_is_authorised_on_that() -> None:
     ]
 
 
+def test_a_restored_database_needs_the_snapshot_and_what_the_restore_leaves_out() -> None:
+    kind, action = "AWS::RDS::DBCluster", "rds:RestoreDBClusterFromSnapshot"
+    cluster, asked = arn("rds", "cluster:stack-own-generated"), {"aws:RequestTag/own": "yes"}
+    properties = {"Tags": TAGS, "SnapshotIdentifier": "one"}
+    assert list(of_creation(kind, "Own", properties, "stack", STACK_TAGS)) == [
+        (action, cluster, asked),
+        # A snapshot is of no stack: it has the tags that RDS has for it, here none.
+        (action, arn("rds", "cluster-snapshot:one"), asked),
+        ("rds:AddTagsToResource", cluster, asked),
+        ("rds:ModifyDBCluster", cluster, {"aws:ResourceTag/own": "yes"}),
+    ]
+    assert {action, "rds:ModifyDBCluster"} <= permissions(kind)
+    by_arn = {"SnapshotIdentifier": arn("rds", "cluster-snapshot:two")}
+    assert (action, arn("rds", "cluster-snapshot:two"), {}) in list(
+        of_creation(kind, "Own", by_arn, "stack", STACK_TAGS)
+    )
+    assert not [
+        right for right in of_creation(kind, "Own", {}, "stack", {}) if "Snapshot" in right[0]
+    ]
+
+
 @pytest.mark.parametrize(
     ("kind", "named"),
     [

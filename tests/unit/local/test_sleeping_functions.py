@@ -32,7 +32,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # The check of health is over in 25 seconds and comes again; a side that it cannot see is unknown.
-MACHINES = ("plan", "provision", "scale", "restart", "rotate", "teardown")
+MACHINES = (
+    "plan",
+    "provision",
+    "scale",
+    "restart",
+    "rotate",
+    "manage",
+    "backup",
+    "restore",
+    "rehearse",
+    "teardown",
+)
 
 
 def test_the_first_call_wakes_and_the_calls_of_a_minute_fail() -> None:
@@ -170,6 +181,10 @@ def test_what_waits_for_the_probe_waits_for_three_minutes() -> None:
         "VerifyCluster",
         "ObserveScaling",
         "RestartService",
+        "ValidateRestore",
+        "TakeBackup",
+        "DeleteBackups",
+        "RehearseCluster",
     }
     for machine, function, retries in asking():
         (one,) = [one for one in retries if "ProbeAsleep" in one["ErrorEquals"]]

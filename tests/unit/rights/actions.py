@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.unit.rights.calls import Operation
 
 # Where the prefix of a service's actions is not the name its requests are signed with.
-_PREFIXES = {"cloudwatch": "cloudwatch"}
+_PREFIXES = {"cloudwatch": "cloudwatch", "resourcegroupstaggingapi": "tag"}
 # Where an action is not called like the operation.
 # https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html
 _CALLED_OTHERWISE = {
@@ -46,6 +46,19 @@ _BESIDE = {
     ("sns", "Publish"): {"kms:Decrypt", "kms:GenerateDataKey"},
     # The definition names tags.
     ("ecs", "CreateService"): {"ecs:TagResource"},
+    # Tags of the request, and the roles of the task definition.
+    ("ecs", "RunTask"): {"ecs:TagResource", "iam:PassRole"},
+    # Tags of the request; RDS uses the key of the source for its caller.
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Overview.Encryption.html
+    ("rds", "RestoreDBClusterToPointInTime"): {
+        "kms:CreateGrant",
+        "kms:Decrypt",
+        "kms:DescribeKey",
+        "rds:AddTagsToResource",
+    },
+    # The final snapshot, with the tags of the database.
+    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonrds.html
+    ("rds", "DeleteDBCluster"): {"rds:AddTagsToResource", "rds:CreateDBClusterSnapshot"},
     # The target's role.
     ("scheduler", "CreateSchedule"): {"iam:PassRole"},
     ("scheduler", "UpdateSchedule"): {"iam:PassRole"},
@@ -55,6 +68,16 @@ _METHODS: dict[Operation, set[str]] = {
     ("rds", "generate_db_auth_token"): {"rds-db:connect"},
     # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
     ("s3", "get_object of a version"): {"s3:GetObjectVersion"},
+    # One call, or the parts of one; the buckets of clusters are versioned and encrypted with keys.
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/copy-object.html
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
+    ("s3", "copy"): {
+        "kms:Decrypt",
+        "kms:GenerateDataKey",
+        "s3:AbortMultipartUpload",
+        "s3:GetObjectVersion",
+        "s3:PutObject",
+    },
     # Everybody may ask who they are.
     ("sts", "get_caller_identity"): set(),
 }

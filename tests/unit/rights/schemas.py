@@ -50,6 +50,13 @@ WITHOUT_SCHEMA: Mapping[str, set[str]] = {
         "servicediscovery:CreatePrivateDnsNamespace",
         "servicediscovery:UpdatePrivateDnsNamespace",
     },
+    # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/r53-api-permissions-ref.html
+    "AWS::Route53::RecordSet": {
+        "route53:ChangeResourceRecordSets",
+        "route53:GetChange",
+        "route53:GetHostedZone",
+        "route53:ListResourceRecordSets",
+    },
     # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-custom-resources-lambda.html
     "Custom::ConsoleFiles": {"lambda:InvokeFunction"},
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html

@@ -25,7 +25,11 @@ CLUSTER = ROOT / "stacks" / "cluster.yaml"
 NETWORK = ROOT / "stacks" / "network.yaml"
 POLICY = ROOT / "docs" / "deployer-policy.json"
 OF_NETWORK = ROOT / "docs" / "deployer-network-policy.json"
-OF_CONSOLE = ROOT / "docs" / "console-policy.json"
+# What is off by default has its own policy, by the nested stack that makes it.
+OPTIONAL = {
+    "ApiDomain": ROOT / "docs" / "api-domain-policy.json",
+    "WebConsole": ROOT / "docs" / "console-policy.json",
+}
 BOUNDARIES = ROOT / "docs" / "boundaries-policy.json"
 INLINE_LIMIT = 10_240
 MANAGED_LIMIT = 6_144
@@ -90,6 +94,42 @@ def test_the_deployment_role_fits() -> None:
     ]
     assert inline < INLINE_LIMIT
     assert [one for one in managed if one > MANAGED_LIMIT] == []
+
+
+def _records(zone: str, name: str, kind: str) -> str:
+    role = plane("camunda").roles()["ClusterDeploymentRole"]
+    keys = {
+        "route53:ChangeResourceRecordSetsNormalizedRecordNames": [name],
+        "route53:ChangeResourceRecordSetsRecordTypes": [kind],
+    }
+    resource = Resource(f"arn:aws:route53:::hostedzone/{zone}")
+    return decide(role, "route53:ChangeResourceRecordSets", resource, keys)
+
+
+def test_the_deployment_role_changes_records_of_clusters_alone() -> None:
+    """In the zones of the parameter, those that clusters and ACM's validation need."""
+    # The id that a plane on paper has for every item of a list.
+    listed = "00000000-0000-4000-8000-000000000000"
+    assert _records(listed, "grpc.camunda.example.com", "A") == "Allow"
+    assert _records(listed, "_a1b2.camunda.example.com", "CNAME") == "Allow"
+    for kind in ("NS", "MX", "TXT", "CAA", "SOA"):
+        assert _records(listed, "example.com", kind) == "ImplicitDeny"
+    assert _records("Z0A1B", "www.example.com", "A") == "ImplicitDeny"
+    assert _records("Z0A1B", "camunda-demo.service.local", "A") == "Allow"
+    assert _records("Z0A1B", "brokers.camunda-demo.service.local", "SRV") == "Allow"
+    assert _records("Z0A1B", "service.local", "A") == "ImplicitDeny"
+
+
+def test_the_deployment_role_deletes_only_certificates_of_its_clusters() -> None:
+    role = plane("camunda").roles()["ClusterDeploymentRole"]
+    tag, certificate = "camunda:control-plane", arn("acm", "certificate/0a1b")
+    for action in ("acm:DeleteCertificate", "acm:DescribeCertificate"):
+        assert decide(role, action, Resource(certificate, {tag: "camunda"})) == "Allow"
+        assert decide(role, action, Resource(certificate)) == "ImplicitDeny"
+        assert decide(role, action, Resource(certificate, {tag: "camunda-2"})) == "Deny"
+    asked = {f"aws:RequestTag/{tag}": "camunda"}
+    assert decide(role, "acm:RequestCertificate", Resource("*"), asked) == "Allow"
+    assert decide(role, "acm:RequestCertificate", Resource("*")) == "ImplicitDeny"
 
 
 @pytest.mark.parametrize(("kind", "name"), sorted(ONLY_FOR))
@@ -166,7 +206,7 @@ BEYOND_CONTROL = {
 def _deployer_statements() -> list[dict[str, Any]]:
     return [
         one
-        for path in (POLICY, OF_NETWORK, OF_CONSOLE)
+        for path in (POLICY, OF_NETWORK, *OPTIONAL.values())
         for one in json.loads(path.read_text())["Statement"]
     ]
 
@@ -208,7 +248,7 @@ def test_the_deployer_has_nothing_that_nothing_needs() -> None:
 def test_the_deployer_policy_fits_into_a_role() -> None:
     inline, *managed = (
         len(json.dumps(json.loads(path.read_text()), separators=(",", ":")))
-        for path in (POLICY, OF_NETWORK, OF_CONSOLE, BOUNDARIES)
+        for path in (POLICY, OF_NETWORK, *OPTIONAL.values(), BOUNDARIES)
     )
     assert inline < INLINE_LIMIT
     assert max(managed) < MANAGED_LIMIT
@@ -258,21 +298,21 @@ def test_the_deployer_changes_every_nested_stack() -> None:
     }
 
 
-def _types(of_the_console: bool) -> set[str]:
-    """Types of resources in the console's stack, or in all others."""
-    own = set(expanded(templates()["WebConsole"])["Resources"])
-    made = resources(CONTROL)
-    # SAM names what it makes of a function after it.
-    return {
-        one["Type"]
-        for name, one in made.items()
-        if any(name.startswith(each) for each in own) == of_the_console
-    }
+def _types() -> dict[str, set[str]]:
+    """Types of resources in each stack that is off by default, and by "" in all others."""
+    own = {stack: set(expanded(templates()[stack])["Resources"]) for stack in OPTIONAL}
+    found: dict[str, set[str]] = {"": set(), **{stack: set() for stack in OPTIONAL}}
+    for name, one in resources(CONTROL).items():
+        # SAM names what it makes of a function after it.
+        of = [stack for stack, names in own.items() if any(name.startswith(each) for each in names)]
+        found[of[0] if of else ""].add(one["Type"])
+    return found
 
 
-def test_without_the_console_its_policy_is_not_needed() -> None:
-    others = _types(of_the_console=False)
-    assert "AWS::Cognito::UserPool" in _types(of_the_console=True) - others
+def test_what_is_off_by_default_needs_no_policy() -> None:
+    types = _types()
+    assert "AWS::Cognito::UserPool" in types["WebConsole"] - types[""]
+    assert "AWS::CertificateManager::Certificate" in types["ApiDomain"] - types[""]
     granted = {
         action
         for path in (POLICY, OF_NETWORK, BOUNDARIES)
@@ -282,15 +322,16 @@ def test_without_the_console_its_policy_is_not_needed() -> None:
     }
     missing = [
         action
-        for action, types in _needed_by_deployer().items()
-        if types & others and not _covered(action, granted)
+        for action, needing in _needed_by_deployer().items()
+        if needing & types[""] and not _covered(action, granted)
     ]
     assert missing == []
 
 
-def test_the_policy_of_the_console_holds_what_only_the_console_needs() -> None:
-    statements = json.loads(OF_CONSOLE.read_text())["Statement"]
-    own = _types(of_the_console=True)
+@pytest.mark.parametrize("stack", sorted(OPTIONAL))
+def test_an_optional_policy_holds_what_its_stack_needs_and_nothing_else(stack: str) -> None:
+    statements = json.loads(OPTIONAL[stack].read_text())["Statement"]
+    own = _types()[stack]
     needed_by_it = {action for action, types in _needed_by_deployer().items() if types & own}
     granted = {action for one in statements for action in _listed(one["Action"])}
     assert _surplus(granted, needed_by_it) == []
@@ -390,8 +431,9 @@ def test_no_policy_names_an_action_without_a_resource_for_some_resources() -> No
 def _deployer() -> tuple[Plane, Role]:
     own = plane("camunda-lifecycle")
     deployer = ready_policy("docs/deployer-policy.json", own.name)
-    console = ready_policy("docs/console-policy.json", own.name)
-    return own, replace(deployer, documents=[*deployer.documents, *console.documents])
+    optional = [ready_policy(f"docs/{path.name}", own.name) for path in OPTIONAL.values()]
+    documents = [*deployer.documents, *(one for each in optional for one in each.documents)]
+    return own, replace(deployer, documents=documents)
 
 
 GRANTING = [

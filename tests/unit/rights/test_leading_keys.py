@@ -89,9 +89,21 @@ def test_a_plans_functions_reach_neither_a_lock_nor_another_machines_record(
 ) -> None:
     lock = keys(lambda table: table.take(Lock("demo", "arn", name, 1)))
     others = lock.union(
-        *(recorded(name, one) for one in ("provision", "scale", "restart", "rotate", "teardown"))
+        *(
+            recorded(name, one)
+            for one in (
+                "provision",
+                "scale",
+                "restart",
+                "rotate",
+                "manage",
+                "backup",
+                "restore",
+                "teardown",
+            )
+        )
     )
-    assert len(others) == 6
+    assert len(others) == 9
     assert allowed(function, others) == set()
 
 

@@ -29,17 +29,18 @@ READING = ("Describe", "Get", "List", "Filter")
 
 ROUTES_OF = {
     "viewer": {"listClusters", "readCluster", "readHealth", "listOperations", "readOperation"}
-    | {"readPlan", "readReport"},
+    | {"readPlan", "readReport", "listKept", "readKept", "listBackups"},
     "planner": {"planChange"},
     "operator": {"scaleBrokers", "scalePartitions", "restartService", "freezeCluster"}
-    | {"cancelOperation", "resumeOperation"},
-    "administrator": {"provisionCluster", "rotateSecrets", "tearDownCluster", "thawCluster"},
+    | {"cancelOperation", "resumeOperation", "closeManagement", "takeBackup"},
+    "administrator": {"provisionCluster", "rotateSecrets", "tearDownCluster", "thawCluster"}
+    | {"openManagement", "deleteBackup", "deleteFormerData", "restoreCluster", "rehearseRestore"},
 }
 MACHINES_OF = {
     "viewer": set[str](),
     "planner": {"plan"},
     "operator": {"scale", "restart", "check_health", "check_all_health"},
-    "administrator": {"provision", "rotate", "teardown"},
+    "administrator": {"provision", "rotate", "manage", "backup", "restore", "rehearse", "teardown"},
 }
 
 
@@ -152,7 +153,9 @@ def test_an_operator_cancels_and_resumes_what_an_operator_starts(action: str) ->
 
     assert may("demo.scale.k")
     assert may("demo.restart.k")
-    assert not any(may(f"demo.{verb}.k") for verb in ("provision", "rotate", "teardown", "plan"))
+    assert not any(
+        may(f"demo.{verb}.k") for verb in ("provision", "rotate", "manage", "teardown", "plan")
+    )
 
 
 @pytest.mark.parametrize(("less", "more"), [ROLES[0:2], ROLES[1:3], ROLES[2:4]])

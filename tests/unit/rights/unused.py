@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 # (type, property): what only resources with that property need.
 ONLY_FOR: Mapping[tuple[str, str], set[str]] = {
+    ("AWS::CertificateManager::Certificate", "CertificateAuthorityArn"): {
+        "acm-pca:GetCertificate",
+        "acm-pca:IssueCertificate",
+    },
     ("AWS::CloudFront::Distribution", "ConnectionMode"): {
         "cloudfront:CreateConnectionGroup",
         "cloudfront:GetConnectionGroup",

@@ -6,6 +6,8 @@ import re
 from typing import Any
 
 import pytest
+from lifecycle.cluster.stack import ResourceChange
+from lifecycle.cluster.stack_decisions import dangers
 
 from local.proxy.rules import Request, choose
 from tests.unit.templates.resolver import Resolved, broken_rules, resolve
@@ -123,6 +125,25 @@ def test_whoever_may_send_is_also_let_in() -> None:
                     rule["FromPort"],
                     rule["ToPort"],
                 ) in target
+
+
+@pytest.mark.parametrize(("certificate", "web"), [("", 80), (CERTIFICATE, 443)])
+def test_with_ecs_exec_a_broker_reaches_the_load_balancers(certificate: str, web: int) -> None:
+    """A port is forwarded through a broker, whatever the clients' ranges are."""
+    given = {"CertificateArn": certificate, "AllowedCidrs": "203.0.113.0/24"}
+    cluster = resolve("cluster", EnableExecuteCommand="true", **given)
+    inward = ways_in(cluster)
+    assert ("Broker", web, web) in inward["WebLoadBalancerSecurityGroup"]
+    assert ("Broker", 26500, 26500) in inward["GrpcLoadBalancerSecurityGroup"]
+    outward = {
+        (group(rule["DestinationSecurityGroupId"]), rule["FromPort"], rule["ToPort"])
+        for rule in cluster.of_type("AWS::EC2::SecurityGroupEgress").values()
+        if group(rule["GroupId"]) == "BrokerSecurityGroup"
+    }
+    assert outward >= {
+        ("WebLoadBalancerSecurityGroup", web, web),
+        ("GrpcLoadBalancerSecurityGroup", 26500, 26500),
+    }
 
 
 # --- clients -------------------------------------------------------------------------------------
@@ -259,7 +280,7 @@ def test_with_a_certificate_everything_is_encrypted() -> None:
         listener = cluster.properties(name)
         assert listener["Protocol"] == protocol
         assert listener["Certificates"] == [{"CertificateArn": CERTIFICATE}]
-        assert listener["SslPolicy"] == "ELBSecurityPolicy-TLS13-1-2-2021-06"
+        assert listener["SslPolicy"] == "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
     assert cluster.properties("GrpcListener")["AlpnPolicy"] == ["HTTP2Preferred"]
     web = ways_in(cluster)["WebLoadBalancerSecurityGroup"]
     assert web == {("clients", 80, 80), ("clients", 443, 443), ("sg-functions", 443, 443)}
@@ -277,6 +298,101 @@ def test_the_rest_url_is_the_name_in_the_certificate() -> None:
     named = resolve("cluster", CertificateArn=CERTIFICATE, DomainName="camunda.example.com")
     assert named.outputs["RestUrl"] == "https://camunda.example.com"
     assert named.outputs["WebLoadBalancerDnsName"] == "att(WebLoadBalancer.DNSName)"
+
+
+DOMAIN = {"DomainName": "camunda.example.com", "HostedZoneId": "Z0123456789ABC"}
+
+
+def test_the_stack_requests_the_certificate_of_a_name_in_a_zone() -> None:
+    cluster = resolve("cluster", **DOMAIN)
+    certificate = cluster.properties("Certificate")
+    names = ["camunda.example.com", "grpc.camunda.example.com"]
+    assert certificate["DomainName"] == names[0]
+    assert certificate["SubjectAlternativeNames"] == names[1:]
+    assert certificate["ValidationMethod"] == "DNS"
+    assert certificate["DomainValidationOptions"] == [
+        {"DomainName": name, "HostedZoneId": DOMAIN["HostedZoneId"]} for name in names
+    ]
+    for listener in ("HttpsListener", "GrpcListener"):
+        found = cluster.properties(listener)["Certificates"]
+        assert found == [{"CertificateArn": "ref(Certificate)"}]
+    assert {rule["Listener"] for rule in rules_of(cluster)} == {"ref(HttpsListener)"}
+    assert cluster.outputs["CertificateArn"] == "ref(Certificate)"
+    assert cluster.outputs["RestUrl"] == "https://camunda.example.com"
+    assert cluster.outputs["GrpcEndpoint"] == "grpc.camunda.example.com:26500"
+    assert cluster.outputs["GrpcLoadBalancerDnsName"] == "att(GrpcLoadBalancer.DNSName)"
+
+
+@pytest.mark.parametrize("own", [{}, {"CertificateArn": CERTIFICATE}])
+def test_each_name_has_a_record_of_its_load_balancer(own: dict[str, str]) -> None:
+    cluster = resolve("cluster", **DOMAIN, GrpcDomainName="zeebe.example.com", **own)
+    records = cluster.of_type("AWS::Route53::RecordSet")
+    assert {
+        record["Name"]: (
+            record["Type"],
+            record["HostedZoneId"],
+            record["AliasTarget"]["DNSName"],
+            record["AliasTarget"]["HostedZoneId"],
+            record["AliasTarget"]["EvaluateTargetHealth"],
+        )
+        for record in records.values()
+    } == {
+        name: (
+            "A",
+            DOMAIN["HostedZoneId"],
+            f"att({balancer}.DNSName)",
+            f"att({balancer}.CanonicalHostedZoneID)",
+            False,
+        )
+        for name, balancer in (
+            ("camunda.example.com", "WebLoadBalancer"),
+            ("zeebe.example.com", "GrpcLoadBalancer"),
+        )
+    }
+    assert ("Certificate" in cluster.resources) == (not own)
+    wanted = own.get("CertificateArn", "ref(Certificate)")
+    assert cluster.outputs["CertificateArn"] == wanted
+    assert cluster.properties("GrpcListener")["Certificates"] == [{"CertificateArn": wanted}]
+
+
+def test_without_a_zone_there_is_no_record_and_nothing_is_requested() -> None:
+    own = resolve(
+        "cluster",
+        CertificateArn=CERTIFICATE,
+        DomainName="camunda.example.com",
+        GrpcDomainName="zeebe.example.com",
+    )
+    assert own.of_type("AWS::Route53::RecordSet", "AWS::CertificateManager::Certificate") == {}
+    assert own.outputs["GrpcEndpoint"] == "zeebe.example.com:26500"
+    named = resolve("cluster", CertificateArn=CERTIFICATE, DomainName="camunda.example.com")
+    assert named.outputs["GrpcEndpoint"] == "att(GrpcLoadBalancer.DNSName):26500"
+
+
+def test_rules_move_to_the_listener_with_the_certificate_before_the_others_go() -> None:
+    """CloudFormation makes the new rules first, and removes the former ones in its clean-up.
+
+    A plan does not refuse it: no service refers to a rule, a listener or a record.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html
+    """
+    before, after = resolve("cluster"), resolve("cluster", **DOMAIN)
+    moved = [
+        ResourceChange("Modify", name, "AWS::ElasticLoadBalancingV2::ListenerRule", "True")
+        for name in after.of_type("AWS::ElasticLoadBalancingV2::ListenerRule")
+        if before.properties(name)["ListenerArn"] != after.properties(name)["ListenerArn"]
+    ]
+    assert len(moved) == len(after.of_type("AWS::ElasticLoadBalancingV2::ListenerRule"))
+    added = [
+        ResourceChange("Add", name, after.resources[name]["Type"])
+        for name in after.resources.keys() - before.resources.keys()
+    ]
+    assert {one.logical_id for one in added} == {
+        *("Certificate", "WebRecord", "GrpcRecord", "HttpsListener", "HttpsFromClients")
+    }
+    replaced = ResourceChange("Modify", "GrpcListener", "AWS::ElasticLoadBalancingV2::Listener")
+    assert dangers([*moved, *added, replaced]) == []
+    # A rule of the former listener matches everything, so that its redirect waits for them to go.
+    last = max(rules_of(before), key=lambda rule: int(rule["Priority"]))
+    assert (last["Listener"], last["Conditions"][0]["Values"]) == ("ref(HttpListener)", ["/*"])
 
 
 TARGETS = {
@@ -322,6 +438,16 @@ def test_the_management_listener_exists_only_on_request() -> None:
         ({"Brokers": "4", "ReplicationFactor": "5"}, "at least ReplicationFactor"),
         ({"LoadBalancerScheme": "internet-facing", "CertificateArn": CERTIFICATE}, "AllowedCidrs"),
         (PUBLIC, "CertificateArn, or AcceptPlaintext"),
+        ({"HostedZoneId": "Z0123456789ABC"}, "needs the DomainName"),
+        ({"GrpcDomainName": "zeebe.example.com"}, "GrpcDomainName needs the HostedZoneId"),
+        (
+            {
+                "CertificateArn": CERTIFICATE,
+                "DomainName": "a.example.com",
+                "GrpcDomainName": "a.example.com",
+            },
+            "must differ",
+        ),
         (
             {**PUBLIC, "CertificateArn": CERTIFICATE, "ManagementListener": "true"},
             "LoadBalancerScheme internal",
@@ -351,6 +477,8 @@ def test_combinations_that_are_refused(given: dict[str, str], said: str) -> None
         {"Brokers": "5", "ReplicationFactor": "5"},
         {**PUBLIC, "CertificateArn": CERTIFICATE},
         {**PUBLIC, "AcceptPlaintext": "true"},
+        {**PUBLIC, **DOMAIN},
+        {"CertificateArn": CERTIFICATE, "GrpcDomainName": "zeebe.example.com"},
         {"ManagementListener": "true"},
         {"BrokerCpu": "16384", "BrokerMemory": "122880"},
         {"BrokerCpu": "1024", "BrokerMemory": "2048"},

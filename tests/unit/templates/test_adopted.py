@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from lifecycle.cluster.contract import ClusterOutputs, Output
+from lifecycle.cluster.login import health_client
 
 from tests.unit.templates.resolver import resolve, template
 from tools.generate_parameters import ROOT
@@ -83,3 +84,31 @@ def test_no_ecs_cluster_can_have_the_name_that_stands_for_none() -> None:
     assert default is not None
     assert re.fullmatch(r"[A-Za-z0-9_-]{1,255}", default[1]) is None
     assert template("adopted-cluster")["Parameters"]["EcsClusterName"]["AllowedPattern"]
+
+
+PROVIDER = {
+    "OidcIssuer": "https://login.example.com",
+    "OidcTokenUrl": "https://login.example.com/token",
+    "OidcHealthClientId": "health",
+    "OidcHealthSecretArn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:health-AbCdEf",
+}
+
+
+def test_a_cluster_with_an_identity_provider_has_a_client_and_needs_no_user() -> None:
+    without = {key: value for key, value in REQUIRED.items() if key != "AdminUserSecretArn"}
+    outputs = resolve("adopted-cluster", **without, **PROVIDER, OidcClientScope="api").outputs
+    assert {name: outputs[name] for name in PROVIDER} == PROVIDER
+    assert (outputs["Authentication"], outputs["OidcClientScope"]) == ("oidc", "api")
+    assert not {"AdminUserSecretArn", "OidcClientAudience"} & set(outputs)
+    client = health_client(ClusterOutputs(outputs))
+    assert (client.token_url, client.client_id) == (PROVIDER["OidcTokenUrl"], "health")
+    basic = resolve("adopted-cluster", **REQUIRED).outputs
+    assert basic["Authentication"] == "basic"
+    assert not set(PROVIDER) & set(basic)
+
+
+def test_a_login_that_is_not_complete_is_refused_by_a_rule() -> None:
+    rules = template("adopted-cluster")["Rules"]
+    said = [one["AssertDescription"] for rule in rules.values() for one in rule["Assertions"]]
+    for name in ("AdminUserSecretArn", *PROVIDER):
+        assert any(name in one for one in said)

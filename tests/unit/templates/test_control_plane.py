@@ -13,8 +13,9 @@ from tests.support.nested import CONTROL, expanded, flattened, templates
 from tests.support.sam import translated
 from tools.generate_parameters import ROOT, load_template
 
-# A reader has to find a resource in it.
-MOST_LINES = 2660
+# A reader has to find a resource in it. It grows by whole functions and machines: their roles name
+# what is defined beside them.
+MOST_LINES = 3340
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 POLICIES_OF_A_ROLE = 10
 CHARACTERS_OF_A_POLICY = 6144

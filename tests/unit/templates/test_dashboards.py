@@ -13,8 +13,9 @@ from typing import Any, Final
 
 import pytest
 from lifecycle.adapters.aws.metrics import DIMENSIONS, NAMESPACE
+from lifecycle.cluster.backups import overdue
+from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.health.measure import UNITS
-from lifecycle.health.rules import BACKUP
 
 from tests.support.nested import flattened
 from tests.unit.templates.resolver import resolve
@@ -256,7 +257,14 @@ def test_thresholds_of_alarms_are_drawn(connections: str) -> None:
         drawn = annotated(body, alarm["Namespace"], alarm["MetricName"])
         assert float(alarm["Threshold"]) in drawn, name
     assert annotated(body, NAMESPACE, "Verdict") == {1, 2}
-    assert annotated(body, NAMESPACE, "BrokerBackupAge") == {BACKUP.total_seconds()}
+
+
+def test_a_line_shows_when_a_backup_is_old() -> None:
+    allowed = cluster_parameters()["BackupSchedule"]["allowedValues"]
+    assert isinstance(allowed, list)
+    for schedule in allowed:
+        drawn = annotated(cluster(BackupSchedule=schedule), NAMESPACE, "BrokerBackupAge")
+        assert drawn == {overdue(schedule).total_seconds()}, schedule
 
 
 @pytest.mark.parametrize("name", BODIES)

@@ -36,7 +36,7 @@ def schema(resource_type: str) -> Mapping[str, Any]:
 
 KEPT = {
     "StorageKey", "DatabaseKey", "SecretsKey",
-    "DatabaseAdminSecret", "AdminUserSecret",
+    "DatabaseAdminSecret", "AdminUserSecret", "ConnectorsUserSecret",
     "FileSystem", "NodeIdBucket", "NodeIdBucketPolicy", "BackupBucket", "BackupBucketPolicy",
     "OrchestrationLogGroup", "ConnectorsLogGroup", "ExecuteCommandLogGroup",
 }  # fmt: skip
@@ -49,10 +49,10 @@ def test_what_holds_data_outlives_the_stack_but_not_a_failed_creation() -> None:
     assert all(resources[name]["UpdateReplacePolicy"] == "Retain" for name in kept)
 
 
-def test_aurora_leaves_a_snapshot() -> None:
+def test_aurora_leaves_a_snapshot_and_stays_beside_what_is_restored() -> None:
     cluster = resolve("cluster").resources["DatabaseCluster"]
     assert cluster["DeletionPolicy"] == "Snapshot"
-    assert cluster["UpdateReplacePolicy"] == "Snapshot"
+    assert cluster["UpdateReplacePolicy"] == "Retain"
 
 
 def test_every_kind_that_holds_data_is_kept() -> None:
@@ -65,6 +65,8 @@ def test_every_kind_that_holds_data_is_kept() -> None:
             assert resource["DeletionPolicy"] in {"RetainExceptOnCreate", "Snapshot"}, name
 
 
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+LONGEST_BUCKET = 63
 NAMES = {
     "AWS::S3::Bucket": "BucketName",
     "AWS::SecretsManager::Secret": "Name",
@@ -96,6 +98,76 @@ def test_explicit_names_of_the_contract() -> None:
     assert cluster.properties("EcsCluster")["ClusterName"] == "control-demo"
     assert cluster.outputs["OrchestrationServiceName"] == "orchestration-cluster"
     assert cluster.outputs["ConnectorsServiceName"] == "connectors"
+
+
+RESTORED = {"DatabaseSnapshot": "control-demo-backup-1", "DataGeneration": "12"}
+
+
+def test_a_cluster_that_was_never_restored_has_nothing_of_a_restore() -> None:
+    cluster = resolve("cluster")
+    database = cluster.properties("DatabaseCluster")
+    assert "SnapshotIdentifier" not in database
+    assert database["MasterUsername"] == (
+        "{{resolve:secretsmanager:att(DatabaseAdminSecret.Id):SecretString:username}}"
+    )
+    assert "BucketName" not in cluster.properties("NodeIdBucket")
+    assert directory(cluster) == "/usr/local/camunda/data"
+    tags = {tag["Key"] for tag in cluster.properties("EcsCluster")["Tags"]}
+    assert "camunda:former-data-days" not in tags
+    assert "DatabaseSnapshot" not in cluster.outputs
+    assert cluster.outputs["DataGeneration"] == "1"
+
+
+def test_a_restored_cluster_has_the_snapshots_database_and_empty_data() -> None:
+    """What a snapshot has of its own may not be given beside it.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-rds-dbcluster.html
+    """
+    cluster = resolve("cluster", **RESTORED)
+    database = cluster.properties("DatabaseCluster")
+    assert database["SnapshotIdentifier"] == "control-demo-backup-1"
+    assert not {"MasterUsername", "MasterUserPassword", "StorageEncrypted"} & set(database)
+    same = {"EnableIAMDatabaseAuthentication", "KmsKeyId", "EngineVersion", "VpcSecurityGroupIds"}
+    assert same <= set(database)
+    assert directory(cluster) == "/usr/local/camunda/data/restored-12"
+    assert cluster.properties("NodeIdBucket")["BucketName"] == (
+        "control-ids-0f3a1b2c444455556666-12"
+    )
+    assert cluster.outputs["DatabaseSnapshot"] == "control-demo-backup-1"
+    assert cluster.outputs["DataGeneration"] == "12"
+
+
+def test_the_restored_buckets_longest_name_is_one_and_starts_as_policies_expect() -> None:
+    cluster = resolve("cluster", **{**RESTORED, "DataGeneration": "999"})
+    name = cluster.properties("NodeIdBucket")["BucketName"]
+    assert len(name) - len("control") + len("c" * 32) <= LONGEST_BUCKET
+    assert name.startswith("control-")
+
+
+def test_a_restore_changes_what_it_restores_and_nothing_else() -> None:
+    before, after = resolve("cluster"), resolve("cluster", **RESTORED)
+    changed = {n for n, r in after.resources.items() if r != before.resources[n]}
+    assert changed == {"DatabaseCluster", "NodeIdBucket", "OrchestrationTaskDefinition"}
+    assert set(after.resources) == set(before.resources)
+
+
+def test_days_of_the_former_data_reach_the_ecs_cluster() -> None:
+    tags = resolve("cluster", FormerDataDays="7").properties("EcsCluster")["Tags"]
+    assert {"Key": "camunda:former-data-days", "Value": "7"} in tags
+
+
+def directory(cluster: Resolved) -> str:
+    (broker,) = [
+        one
+        for one in cluster.properties("OrchestrationTaskDefinition")["ContainerDefinitions"]
+        if one["Name"] == "orchestration-cluster"
+    ]
+    (value,) = [
+        one["Value"]
+        for one in broker["Environment"]
+        if one["Name"] == "CAMUNDA_DATA_PRIMARYSTORAGE_DIRECTORY"
+    ]
+    return str(value)
 
 
 # --- encryption ----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import re
 import pytest
 from lifecycle.provisioning.request import read_parameters
 
+from tests.support.login import POOL_RESOLVED, RESOLVED
 from tests.unit.templates.resolver import STACKS, resolve, template
 from tools.generate_parameters import ROOT, TARGET, declarations, render
 
@@ -95,6 +96,24 @@ REFUSED = [
     ("DatabaseEngineVersion", "14.9"),
     ("CertificateArn", "arn:aws:iam::123456789012:server-certificate/x"),
     ("KmsKeyArn", "alias/aws/s3"),
+    ("Authentication", "none"),
+    ("IdentityProvider", "okta"),
+    ("OidcIssuer", "http://login.example.com"),
+    ("OidcIssuer", "https://login.example.com?x=1"),
+    ("OidcTokenUrl", "https://login.example.com/token#x"),
+    ("OidcClientId", "a b"),
+    ("OidcClientId", "${secret}"),
+    ("OidcClientSecretArn", "s3cret"),
+    ("OidcConnectorsSecretArn", "s3cret"),
+    ("OidcHealthSecretArn", "s3cret"),
+    ("OidcAdministrator", "alice,bob"),
+    ("OidcAdministratorGroup", "#{group}"),
+    ("OidcUsernameClaim", ""),
+    ("OidcClientIdClaim", "client id"),
+    ("OidcAudiences", "a, b"),
+    ("OidcScope", "profile"),
+    ("OidcScope", "openid profile"),
+    ("OidcClientScope", "a,b"),
     ("PrometheusWorkspaceArn", WORKSPACE_ID),
     ("PrometheusWorkspaceArn", "arn:aws:aps:eu-central-1:123456789012:workspace/demo"),
     ("CollectorImage", ""),
@@ -105,6 +124,9 @@ REFUSED = [
     ("IamPath", "/team-a"),
     ("IamPath", "team-a/"),
     ("DomainName", "https://camunda.example.com"),
+    ("GrpcDomainName", "zeebe.example.com:26500"),
+    ("HostedZoneId", "/hostedzone/Z0123456789ABC"),
+    ("HostedZoneId", "z0123456789abc"),
     ("ReplicationFactor", "2"),
     ("Brokers", "0"),
     ("Brokers", "31"),
@@ -121,6 +143,17 @@ ACCEPTED = [
     ),
     ("CollectorImage", "localhost:5000/aws-otel-collector:0.50.1@sha256:" + "a" * 64),
     ("CollectorImage", "mirror.example.com/a/collector@sha256:" + "a" * 64),
+    ("OidcIssuer", "https://example.eu.auth0.com/"),
+    ("OidcIssuer", "https://login.example.com:8443/auth/realms/camunda"),
+    ("OidcClientIdClaim", "https://example.com/client_id"),
+    ("OidcGroupsClaim", "cognito:groups"),
+    ("OidcAdministrator", "google-oauth2|107"),
+    ("OidcAdministratorGroup", "/Camunda/Platform Team (EU)"),
+    ("OidcAudiences", "api://camunda,camunda-web"),
+    ("OidcScope", "openid"),
+    ("OidcScope", "profile,openid,email"),
+    ("OidcScope", "openid,profile,offline_access,camunda-web/.default"),
+    ("OidcClientScope", "camunda/.default other"),
     ("CamundaVersion", "8.10.3"),
     ("RocksDbMemoryFraction", "0.25"),
     ("RocksDbMemoryFraction", "0.5"),
@@ -134,6 +167,8 @@ ACCEPTED = [
     ("IamPath", "/team-a/"),
     ("KmsKeyArn", "arn:aws:kms:eu-central-1:123456789012:key/mrk-0a1b"),
     ("DomainName", "camunda.example.com"),
+    ("GrpcDomainName", "zeebe.example.com"),
+    ("HostedZoneId", "Z0123456789ABCDEFGHIJ"),
 ]
 
 
@@ -178,10 +213,16 @@ def test_outputs_are_those_of_the_contract() -> None:
     everything = resolve(
         "cluster",
         ManagementListener="true",
-        CertificateArn=CERTIFICATE,
         CamundaVersion="8.9.16",
+        DatabaseSnapshot="control-demo-backup-1",
+        DataGeneration="2",
+        RehearsalSchedule="monthly",
+        **RESOLVED,
+        OidcClientScope="camunda",
+        OidcClientAudience="camunda",
     )
-    assert set(everything.outputs) == promised
+    pool = resolve("cluster", **POOL_RESOLVED)
+    assert set(everything.outputs) | set(pool.outputs) == promised
 
 
 def test_imports_are_the_exports_of_the_contract() -> None:

@@ -327,8 +327,10 @@ def test_threads_grow_with_the_processors(cpu: str, threads: str) -> None:
 
 def test_behind_https_both_take_what_the_load_balancer_says() -> None:
     certificate = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b"
-    for given, expected in ((certificate, "native"), ("", None)):
-        cluster = resolve("cluster", CertificateArn=given)
+    own, none = {"CertificateArn": certificate}, dict[str, str]()
+    requested = {"DomainName": "camunda.example.com", "HostedZoneId": "Z0123456789ABC"}
+    for given, expected in ((own, "native"), (requested, "native"), (none, None)):
+        cluster = resolve("cluster", **given)
         connectors = container(cluster, "ConnectorsTaskDefinition", "connectors")
         for one in (broker(cluster), connectors):
             assert environment(one).get("SERVER_FORWARDHEADERSSTRATEGY") == expected

@@ -23,13 +23,16 @@ from lifecycle.api.paging import (
 from lifecycle.api.problems import CONTENT_TYPE, RETRY_SECONDS, problem, unexpected
 from lifecycle.api.routes import ROUTES, Route
 from lifecycle.api.strict_json import NotJson, parse
+from lifecycle.backup.request import BACKUP, BackupAction
 from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
 from lifecycle.cluster.validation import Problem, invalid
 from lifecycle.errors import ClusterBusy, LifecycleError, RequestTooLarge, UnsupportedMediaType
+from lifecycle.manage.request import ACTION, Action
 from lifecycle.observability import logger
 from lifecycle.operation.idempotency import KEY_RULE, is_key, unquoted
 from lifecycle.operation.read import Wanted, just_started
 from lifecycle.operation.record import RUNNING
+from lifecycle.operation.scheduled import SCHEDULED
 from lifecycle.operation.steps import STEPS
 from lifecycle.pages.plan import plan_page
 from lifecycle.plans.read import as_text
@@ -39,7 +42,9 @@ if TYPE_CHECKING:
 
     from lifecycle.api.clusters import ClusterReader
     from lifecycle.api.freezing import Freezer
+    from lifecycle.backup.read import BackupReader
     from lifecycle.health.read import HealthReader
+    from lifecycle.kept.read_kept import KeptReader
     from lifecycle.operation.cancel import OperationCanceller
     from lifecycle.operation.read import OperationReader
     from lifecycle.operation.record import Execution, Record
@@ -71,6 +76,16 @@ _ELSEWHERE: Final = {
     "partitions": "not allowed here: PUT /clusters/{name}/partitions adds partitions",
     "count": "not allowed here: PUT /clusters/{name}/brokers scales brokers",
 }
+# The path names the action, so that rights rest on it; the machine takes either.
+_ACTIONS: Final = {
+    "openManagement": Action.OPEN,
+    "closeManagement": Action.CLOSE,
+    "takeBackup": BackupAction.TAKE,
+    "deleteBackup": BackupAction.DELETE,
+    "deleteFormerData": BackupAction.DELETE_FORMER,
+}
+# Only a schedule gives its time.
+_SCHEDULED: Final = frozenset({"takeBackup", "rehearseRestore"})
 _BY_RESOURCE: Final = {(route.method, route.resource): route for route in ROUTES}
 
 
@@ -84,12 +99,14 @@ class Api:
     starter: OperationStarter
     operations: OperationReader
     clusters: ClusterReader
+    backups: BackupReader
     freezer: Freezer
     health: HealthReader
     canceller: OperationCanceller
     resumer: OperationResumer
     plans: PlanReader
     reports: ReportLinker
+    kept: KeptReader
     translate: Callable[[Exception], LifecycleError | None]
     control_stack: str
 
@@ -128,14 +145,13 @@ class Api:
                 fresh = _flag(query.get("fresh"), "fresh")
                 document = self.health.fresh(cluster) if fresh else self.health.last(cluster)
                 return _response(200, document)
-            case "freezeCluster":
-                request, _ = _request(event)
-                self._condition(event)()
-                return _response(200, self.freezer.freeze(request, self._caller(context)))
-            case "thawCluster":
-                cluster = _cluster(path.get("name"), "name")
-                self._condition(event)()
-                return _response(200, self.freezer.thaw(cluster, self._caller(context)))
+            case "listBackups":
+                return _response(200, self.backups.read(_cluster(path.get("name"), "name")))
+            case "freezeCluster" | "thawCluster":
+                return _response(200, self._freeze(route, event, context))
+            case "listKept" | "readKept":
+                refuse_others(query, ())
+                return _response(200, self._kept(path.get("name")))
             case "listOperations":
                 return self._operations(query)
             case "readPlan":
@@ -150,6 +166,22 @@ class Api:
 
     def _caller(self, context: Mapping[str, Any]) -> str:
         return caller_of(context.get("identity") or {}, self.control_stack)
+
+    def _freeze(
+        self, route: Route, event: Mapping[str, Any], context: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        if route.name == "freezeCluster":
+            request, _ = _request(event)
+            self._condition(event)()
+            return self.freezer.freeze(request, self._caller(context))
+        cluster = _cluster((event.get("pathParameters") or {}).get("name"), "name")
+        self._condition(event)()
+        return self.freezer.thaw(cluster, self._caller(context))
+
+    def _kept(self, name: str | None) -> dict[str, Any]:
+        if name is None:
+            return {"kept": self.kept.all()}
+        return self.kept.of(_cluster(name, "name"))
 
     def _read(self, cluster: str) -> dict[str, Any]:
         # The tag first: what changes meanwhile is then refused rather than overlooked.
@@ -235,6 +267,18 @@ class Api:
         foreign = _NOT_HERE.get(route.name)
         if foreign in request:
             raise invalid([Problem(str(foreign), request[foreign], _ELSEWHERE[foreign])])
+        if route.name in _ACTIONS:
+            if ACTION in request:
+                allowed = "nothing: the route names the action"
+                raise invalid([Problem(ACTION, request[ACTION], allowed)])
+            request = {**request, ACTION: str(_ACTIONS[route.name])}
+        if route.name in _SCHEDULED and SCHEDULED in request:
+            allowed = "nothing: only the cluster's schedule gives it"
+            raise invalid([Problem(SCHEDULED, request[SCHEDULED], allowed)])
+        if route.name == "deleteBackup":
+            if BACKUP in request:
+                raise invalid([Problem(BACKUP, request[BACKUP], "nothing: the path names it")])
+            request = {**request, BACKUP: (event.get("pathParameters") or {}).get("id")}
         caller = self._caller(context)
         record, execution = self.starter.start(
             route.verb, request, key=key, caller=caller, condition=self._condition(event)

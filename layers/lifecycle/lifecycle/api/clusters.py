@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.api.etag import entity_tag
+from lifecycle.cluster.access import access, wants_tasks
 from lifecycle.cluster.find import find_stack
 from lifecycle.cluster.freeze import frozen_because
 from lifecycle.cluster.names import TAG_CLUSTER
@@ -20,9 +21,10 @@ from lifecycle.services.images import BROKERS, PARAMETER, shown, versions
 from lifecycle.times import epoch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from lifecycle.camunda.ports import Probe
+    from lifecycle.cluster.access import ExecTask
     from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.cluster.freeze import Freeze
     from lifecycle.cluster.ports import Clock, ClusterStacks
@@ -153,6 +155,10 @@ class ClusterReader:
             silent += [{"part": "brokers", "reason": text} for text in seen.get("problems", ())]
         else:
             silent.append({"part": "stack", "reason": "the stack has no outputs yet"})
+        tasks = None
+        if outputs.complete and wants_tasks(stack):
+            tasks = self._queried("tasks", silent, lambda: self._tasks(outputs))
+        unread = next((one["reason"] for one in silent if one["part"] == "tasks"), "")
         freeze = self.freezes.frozen(ecs_cluster_of(stack))
         last = self._queried("operations", silent, lambda: self.operations.latest(cluster))
         members, topology = seen.get("members"), seen.get("topology")
@@ -169,6 +175,7 @@ class ClusterReader:
             "topology": topology,
             "pendingChange": seen.get("pendingChange"),
             "lastOperation": last,
+            "access": access(stack, tasks, unread=unread),
             "unreachable": silent,
         }
 
@@ -178,6 +185,9 @@ class ClusterReader:
                 reason = f"{self.limiter.most} requests query brokers now; repeat it later"
                 return {"problems": [reason]}
             return self.probe.query("overview", outputs)
+
+    def _tasks(self, outputs: ClusterOutputs) -> Sequence[ExecTask]:
+        return self.services.exec_tasks(outputs.ecs_cluster, outputs.orchestration_service)
 
     def _counts(self, outputs: ClusterOutputs) -> dict[str, Any]:
         found = self.services.describe(outputs.ecs_cluster, outputs.service_names)

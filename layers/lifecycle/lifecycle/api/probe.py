@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.camunda.paths import PathSeen
+from lifecycle.camunda.paths import PathSeen, SignIn
 from lifecycle.camunda.read_backup import query_backup
 from lifecycle.camunda.read_brokers import query_brokers
 from lifecycle.camunda.read_topology import query_topology
@@ -30,13 +30,16 @@ from lifecycle.verification.checks import fronts
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lifecycle.camunda.ports import ManagementApi, Paths, Users
+    from lifecycle.camunda.ports import IdentityProvider, ManagementApi, Paths
     from lifecycle.camunda.topology import ClusterConfiguration, Topology
     from lifecycle.cluster.contract import ClusterOutputs
+    from lifecycle.cluster.ports import Logins
 
 # The configuration comes from the management port, the topology from a gateway.
 _SOURCES = 2
 LOGIN_PAGE: Final = "/operate/login"
+SIGN_IN: Final = "/operate"
+CALLBACK: Final = "/sso-callback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ class Prober:
 
     management: Callable[[str], ManagementApi]
     paths: Paths
-    users: Users
+    provider: IdentityProvider
+    logins: Logins
     networks: Sequence[str]
 
     def brokers(self, cluster: ClusterOutputs, *, expected: int) -> dict[str, Any]:
@@ -82,9 +86,7 @@ class Prober:
             unavailable += isinstance(error, ManagementUnavailable)
             problems.append(f"the cluster configuration: {error.message.rstrip('.')}")
         try:
-            topology = query_topology(
-                api, self.users, cluster.admin_user_secret, cluster.cluster_name
-            )
+            topology = query_topology(api, self.logins.of(cluster))
         except LifecycleError as error:
             unavailable += isinstance(error, ManagementUnavailable)
             problems.append(error.message.rstrip("."))
@@ -125,9 +127,7 @@ class Prober:
         except LifecycleError as error:
             problems.append(error.message)
         try:
-            topology = query_topology(
-                api, self.users, cluster.admin_user_secret, cluster.cluster_name
-            )
+            topology = query_topology(api, self.logins.of(cluster))
         except LifecycleError as error:
             problems.append(error.message)
         return {
@@ -142,24 +142,27 @@ class Prober:
         return query_backup(self.management(cluster.discovery_name))
 
     def through_load_balancers(self, cluster: ClusterOutputs) -> dict[str, Any]:
-        """REST as the admin, the login page, connectors' readiness, gRPC: what was seen of each.
+        """REST as an admin, the login page, connectors' readiness, gRPC: what was seen of each.
 
         The login page is Operate's, which responds to everyone: its address is one of the web
         application's own, for which its index page is served (camunda/camunda 8.9,
         ``OperateIndexController``, and ``WebSecurityConfig``: "webapps are accessible without any
         authentication required"). The credentials go to AWS's name of the load balancer, whatever
-        the domain name's record points at, which the login page shows. Certificates have to be
-        those of the host in ``RestUrl``, for gRPC as well, whose load balancer has no other name
-        than AWS's.
+        the domain name's record points at, which the login page shows; the same holds for gRPC.
+        Certificates have to be those of the host in ``RestUrl`` and, if it has a name of its own,
+        of that in ``GrpcEndpoint``.
+        With an identity provider, REST is requested by a token alone, and the login page's place
+        has the redirects that lead a browser to the provider.
         """
         rest = cluster.rest_url
         host, _, port = cluster.grpc_endpoint.rpartition(":")
         front = fronts(cluster)[1]
+        native = front.balancer or host
 
         def topology() -> PathSeen:
             return self.paths.http(
                 f"{rest}/v2/topology",
-                credentials=self.users.credentials(cluster.admin_user_secret, cluster.cluster_name),
+                login=self.logins.of(cluster).newest(),
                 networks=self.networks,
                 # A domain name is the request's; the load balancer is the stack's.
                 balancer=cluster.get("WebLoadBalancerDnsName", ""),
@@ -167,13 +170,24 @@ class Prober:
 
         questions: dict[str, Callable[[], PathSeen]] = {
             "rest": topology,
-            "login": lambda: self.paths.page(f"{rest}{LOGIN_PAGE}"),
+            "login": lambda: self._login(cluster),
             "connectors": lambda: self.paths.http(f"{rest}/connectors/actuator/health/readiness"),
-            "grpc": lambda: self.paths.grpc(host, int(port), tls=front.tls, name=front.domain),
+            "grpc": lambda: self.paths.grpc(native, int(port), tls=front.tls, name=front.domain),
         }
         # At the same time: one that nothing answers takes up to 45 s for its three addresses.
         with ThreadPoolExecutor(len(questions)) as pool:
             return dict(zip(questions, pool.map(self._queried, questions.values()), strict=True))
+
+    def _login(self, cluster: ClusterOutputs) -> PathSeen:
+        """Request the login page; with an identity provider, where Camunda sends a browser."""
+        rest = cluster.rest_url
+        if not cluster.uses_oidc:
+            return self.paths.page(f"{rest}{LOGIN_PAGE}")
+        published = self.provider.discovery(cluster.oidc_issuer)
+        wanted = SignIn(
+            published.authorization_endpoint, cluster.oidc_client_id, f"{rest}{CALLBACK}"
+        )
+        return self.paths.sign_in(f"{rest}{SIGN_IN}", wanted)
 
     @staticmethod
     def _queried(query: Callable[[], PathSeen]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ STATUS: Final[Mapping[str, int]] = {
     "NotAcceptable": 406,
     "ClusterBusy": 409,
     "ClusterFrozen": 409,
+    "ManageRefused": 409,
     "OperationNotCancellable": 409,
     "OperationNotResumable": 409,
     "PlanNotFinished": 409,

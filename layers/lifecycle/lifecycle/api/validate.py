@@ -9,14 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lifecycle.cluster.find import find_stack
+from lifecycle.backup.validate_backup import validate_backup
+from lifecycle.cluster.find import find_own_cluster, find_stack
 from lifecycle.cluster.freeze import refuse_if_frozen
 from lifecycle.cluster.names import stack_name
 from lifecycle.errors import LifecycleError, PlanNotFound
+from lifecycle.manage.validate_manage import validate_manage
 from lifecycle.observability import of_aws
 from lifecycle.plans.fingerprint import read_description
 from lifecycle.provisioning.validate import validate_plan, validate_request
+from lifecycle.rehearsal.request import lock_name, read_rehearsal_request
 from lifecycle.restart.validate_restart import validate_restart
+from lifecycle.restore.request import read_restore_request
 from lifecycle.rotation.validate_rotation import validate_rotation
 from lifecycle.scaling.request import refuse_idle
 from lifecycle.scaling.validate import validate_scaling
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from lifecycle.cluster.ports import Stacks
     from lifecycle.cluster.stack import Stack
     from lifecycle.operation.start import Validator
+    from lifecycle.restore.request import RestoreRequest
     from lifecycle.services.registries import Registries
 
 
@@ -51,6 +56,10 @@ class StartValidation:
             "scale": self._scale,
             "restart": self._restart,
             "rotate": self._rotate,
+            "manage": self._manage,
+            "backup": self._backup,
+            "restore": self._restore,
+            "rehearse": self._rehearse,
             "teardown": self._teardown,
         }
 
@@ -125,6 +134,36 @@ class StartValidation:
     def _rotate(self, raw: Mapping[str, object]) -> str:
         request = validate_rotation(raw, control_stack=self.control_stack, stacks=self.stacks)
         return "" if request["dryRun"] else str(request["ecsCluster"])
+
+    def _manage(self, raw: Mapping[str, object]) -> str:
+        request = validate_manage(raw, control_stack=self.control_stack, stacks=self.stacks)
+        return "" if request["dryRun"] else str(request["ecsCluster"])
+
+    def _restore(self, raw: Mapping[str, object]) -> str:
+        """Check what can be checked without the backups, which the machine reads first."""
+        request = read_restore_request(raw)
+        if request.source:
+            return self._restore_elsewhere(request)
+        stack = find_own_cluster(self.stacks, self.control_stack, request.cluster)
+        return "" if request.dry_run else stack.outputs.ecs_cluster
+
+    def _restore_elsewhere(self, request: RestoreRequest) -> str:
+        """A new cluster of another's backups; its stack exists where an earlier start made it."""
+        name = stack_name(self.control_stack, request.cluster)
+        stack = self.stacks.describe(name)
+        if stack is not None:
+            refuse_if_frozen(name, stack.tags)
+        return "" if request.dry_run else name
+
+    def _backup(self, raw: Mapping[str, object]) -> str:
+        request = validate_backup(raw, control_stack=self.control_stack, stacks=self.stacks)
+        return "" if request["dryRun"] else str(request["ecsCluster"])
+
+    def _rehearse(self, raw: Mapping[str, object]) -> str:
+        """Check what can be checked without the services, which the machine reads."""
+        request = read_rehearsal_request(raw)
+        stack = find_own_cluster(self.stacks, self.control_stack, request.cluster)
+        return "" if request.dry_run else lock_name(stack.name)
 
     def _teardown(self, raw: Mapping[str, object]) -> str:
         request = read_teardown_request(raw)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from lifecycle.camunda.backups import BackupRange
+
 
 @dataclass(frozen=True, slots=True)
 class PartitionStatus:
@@ -38,7 +40,9 @@ class BackupStatus:
     """The latest backup of each partition; ``supported`` is false if Camunda has no status.
 
     ``newest`` is the id of the newest checkpoint that is a backup, complete or not; 0 for none.
-    ``settled`` is the id of the backup that every partition has ended; 0 for none.
+    ``settled`` is the id of the backup that every partition has ended; 0 for none. ``ranges`` are
+    the ranges of all partitions, and None where they were not read; ``left_out`` is how many more
+    there are (``backup_ranges.thinned``).
     """
 
     supported: bool
@@ -46,6 +50,8 @@ class BackupStatus:
     latest: Mapping[int, datetime | None]
     newest: int = 0
     settled: int = 0
+    ranges: tuple[BackupRange, ...] | None = None
+    left_out: int = 0
 
 
 def read_partitions(payload: object) -> tuple[PartitionStatus, ...]:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lifecycle.camunda.credentials import Credentials
+    from lifecycle.camunda.backups import BackupsSeen
+    from lifecycle.camunda.credentials import Credentials, Login, Token
+    from lifecycle.camunda.identity import Client, Discovery, Keys
     from lifecycle.camunda.partitions import BackupStatus, PartitionStatus
-    from lifecycle.camunda.paths import PathSeen
+    from lifecycle.camunda.paths import PathSeen, SignIn
     from lifecycle.camunda.topology import ClusterConfiguration, PlannedChange, Readiness, Topology
 
 
@@ -40,11 +42,11 @@ class ManagementApi(Protocol):
         """Return members and the change in progress; it does not show whether members run."""
         ...
 
-    def topology(self, credentials: Credentials | None = None) -> Topology:
+    def topology(self, login: Login | None = None) -> Topology:
         """Return the gateways' topology. Raises ``ManagementRefused`` for wrong credentials."""
         ...
 
-    def topology_of(self, address: str, credentials: Credentials | None = None) -> Topology:
+    def topology_of(self, address: str, login: Login | None = None) -> Topology:
         """Return the topology of the gateway at an address. Raises as ``topology`` does."""
         ...
 
@@ -65,7 +67,7 @@ class ManagementApi(Protocol):
         ...
 
     def backups(self) -> BackupStatus:
-        """Return each partition's latest backup."""
+        """Return each partition's latest backup and its ranges of backups."""
         ...
 
     def plan_brokers(self, count: int) -> PlannedChange:
@@ -91,15 +93,27 @@ class ManagementApi(Protocol):
         """Start adding partitions up to ``count``. Raises as ``scale_brokers`` does."""
         ...
 
-    def back_up(self) -> int:
+    def list_backups(self) -> BackupsSeen:
+        """Return the backups and the times that they cover; not what partitions there are."""
+        ...
+
+    def back_up(self, backup: int | None = None) -> int:
         """Start a backup of the primary storage and return its id.
 
-        Raises ``ManagementRefused``, ``ChangeInProgress`` or ``ManagementOutcomeUnknown``.
+        With continuous backups Camunda makes the id, without them ``backup`` is it. Raises
+        ``ManagementRefused``, ``ChangeInProgress`` or ``ManagementOutcomeUnknown``.
         """
         ...
 
     def backup_state(self, backup: int) -> str:
         """Return Camunda's state of one backup; ``DOES_NOT_EXIST`` for an unknown one."""
+        ...
+
+    def delete_backup(self, backup: int) -> None:
+        """Delete a backup; one that is gone stays so.
+
+        Raises ``ManagementRefused`` or ``ManagementOutcomeUnknown``.
+        """
         ...
 
 
@@ -115,6 +129,67 @@ class Users(Protocol):
         ...
 
 
+class LoginSource(Protocol):
+    """How the functions log in to one cluster."""
+
+    @property
+    def named(self) -> str:
+        """What Camunda rejects if it rejects the login, in words that end a sentence."""
+        ...
+
+    def login(self) -> Login:
+        """Return the login for brokers, of which some may still have another method.
+
+        Raises ``SecretRefused``, ``SecretUnreadable``, ``TokenRefused`` and
+        ``IdentityProviderUnreachable``.
+        """
+        ...
+
+    def newest(self) -> Login:
+        """Return the login of the method that the cluster's stack names, alone; raises as above."""
+        ...
+
+    def forget(self) -> bool:
+        """Drop what was kept of an earlier login; return whether another attempt has a new one."""
+        ...
+
+
+class Tokens(Protocol):
+    """Access tokens of clients, kept until shortly before they expire."""
+
+    def token(self, client: Client) -> Token:
+        """Return a token. Raises as ``LoginSource.login`` does."""
+        ...
+
+    def forget(self, client: Client) -> bool:
+        """Drop the token of a client unless it is young; return whether it was dropped."""
+        ...
+
+
+class ClientSecrets(Protocol):
+    """Secrets of clients of identity providers, each with the URL to which it may be sent."""
+
+    def secret(self, secret_arn: str, cluster: str, token_url: str) -> str:
+        """Read the secret of a client of the cluster of that name, for one token endpoint.
+
+        Raises ``SecretRefused`` for a secret that is not the cluster's, or not for that URL, by its
+        tags, and ``SecretUnreadable``.
+        """
+        ...
+
+
+class IdentityProvider(Protocol):
+    """An OpenID Connect provider. Raises ``IdentityProviderUnreachable``."""
+
+    def discovery(self, issuer: str) -> Discovery:
+        """Read the provider's configuration document."""
+        ...
+
+    def keys(self, url: str) -> Keys:
+        """Read the keys with which it signs."""
+        ...
+
+
 class Paths(Protocol):
     """Paths through the load balancers, requested as users do; raises what ended a request."""
 
@@ -122,7 +197,7 @@ class Paths(Protocol):
         self,
         url: str,
         *,
-        credentials: Credentials | None = None,
+        login: Login | None = None,
         networks: Sequence[str] = (),
         balancer: str = "",
     ) -> PathSeen:
@@ -135,6 +210,10 @@ class Paths(Protocol):
 
     def page(self, url: str) -> PathSeen:
         """Send ``GET`` as a browser and return whether the response is 200 and HTML."""
+        ...
+
+    def sign_in(self, url: str, wanted: SignIn) -> PathSeen:
+        """Follow redirects of the URL's own host as a browser; return whether they lead there."""
         ...
 
     def grpc(self, host: str, port: int, *, tls: bool, name: str = "") -> PathSeen:

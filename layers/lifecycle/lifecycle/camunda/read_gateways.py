@@ -11,7 +11,7 @@ from lifecycle.errors import LifecycleError, ManagementUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lifecycle.camunda.credentials import Credentials
+    from lifecycle.camunda.credentials import Login
     from lifecycle.camunda.ports import ManagementApi
     from lifecycle.camunda.topology import Topology
 
@@ -20,7 +20,7 @@ GATEWAY_SECONDS: Final = 6.0
 
 
 def query_gateways(
-    api: ManagementApi, topology: Topology | None, credentials: Callable[[], Credentials]
+    api: ManagementApi, topology: Topology | None, login: Callable[[], Login]
 ) -> dict[str, Any]:
     """Return what ``read_gateways`` reads.
 
@@ -30,7 +30,7 @@ def query_gateways(
     """
     if topology is None:
         raise ManagementUnavailable("No broker showed the topology.")
-    user = credentials()
+    user = login()
     members = [one.host for one in topology.brokers if one.host]
     try:
         named = api.addresses()

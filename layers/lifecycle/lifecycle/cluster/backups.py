@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Final
 
 _DURATION: Final = re.compile(r"PT([1-9][0-9]*)([HM])")
 # Minutes between backups, and minutes until the restored cluster works, where 50 process instances
 # a second are started: https://camunda.github.io/zeebe-chaos/ (March 2026, relational database).
 _MEASURED: Final = ((5, 5.7), (15, 9.3), (60, 24.7))
+# A backup is old after so many intervals; a backup of a large cluster takes minutes, and it is made
+# again when a broker is replaced meanwhile, so it is not old within the hour.
+_INTERVALS: Final = 3
+_LEAST: Final = timedelta(hours=1)
+# Of the longest interval that the template takes.
+_LONGEST: Final = timedelta(hours=3)
+# Between first Saturdays are 35 days at most, and 98 between those of two quarters.
+_REHEARSED: Final = {
+    "monthly": timedelta(days=35 + 7),
+    "quarterly": timedelta(days=98 + 7),
+}
 
 
 def minutes(duration: str) -> int:
@@ -17,6 +29,26 @@ def minutes(duration: str) -> int:
     if found is None:
         raise ValueError(f"{duration} is not a duration such as PT15M or PT1H")
     return int(found[1]) * (60 if found[2] == "H" else 1)
+
+
+def overdue(schedule: str) -> timedelta:
+    """Return the age from which the newest backup is old: three intervals, an hour at least.
+
+    ``schedule`` is the stack's ``BackupSchedule``; three hours where the stack does not show it,
+    as one that 0.2.0 updated last does not.
+    """
+    if not _DURATION.fullmatch(schedule):
+        return _LONGEST
+    return max(_INTERVALS * timedelta(minutes=minutes(schedule)), _LEAST)
+
+
+def rehearsal_overdue(schedule: str) -> timedelta | None:
+    """Return the age from which the last rehearsal is old; None without a schedule.
+
+    ``schedule`` is the stack's ``RehearsalSchedule``: its longest interval and a week, in which one
+    that was left out can be started by request.
+    """
+    return _REHEARSED.get(schedule)
 
 
 def restore_minutes(schedule: str) -> int:

@@ -1,4 +1,4 @@
-"""A check: PASS, WARN or FAIL, with what was seen and the remedy."""
+"""A check: PASS, WARN, FAIL or SKIP, with what was seen and the remedy."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ class Result(StrEnum):
     PASS = "PASS"  # noqa: S105 - a result, not a password
     WARN = "WARN"
     FAIL = "FAIL"
+    SKIP = "SKIP"
+    """Nothing was read yet, and what was seen says why; not the result of a whole report."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,12 +52,19 @@ class ClusterOutputs(Mapping[str, str]):
     connectors_target_group = Output("ConnectorsTargetGroupArn")
     rest_url = Output("RestUrl")
     grpc_endpoint = Output("GrpcEndpoint")
+    grpc_load_balancer = Output("GrpcLoadBalancerDnsName")
     discovery_name = Output("DiscoveryName")
     admin_user_secret = Output("AdminUserSecretArn")
     node_id_bucket = Output("NodeIdBucketName")
+    backup_bucket = Output("BackupBucketName")
     database = Output("DatabaseClusterId")
     file_system = Output("FileSystemId")
     certificate = Output("CertificateArn")
+    oidc_issuer = Output("OidcIssuer")
+    oidc_token_url = Output("OidcTokenUrl")
+    oidc_client_id = Output("OidcClientId")
+    oidc_health_client_id = Output("OidcHealthClientId")
+    oidc_health_secret = Output("OidcHealthSecretArn")
     orchestration_log_group = Output("OrchestrationLogGroup")
     connectors_log_group = Output("ConnectorsLogGroup")
     brokers = _Number("Brokers")
@@ -96,6 +103,11 @@ class ClusterOutputs(Mapping[str, str]):
     def adopted(self) -> bool:
         """Whether another tool owns the cluster's resources."""
         return self.get("Adopted") == "true"
+
+    @property
+    def uses_oidc(self) -> bool:
+        """Whether an identity provider logs users in; the stacks before have no such output."""
+        return self.get("Authentication") == "oidc"
 
     @property
     def has_services_inside(self) -> bool:

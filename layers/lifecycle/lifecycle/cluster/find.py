@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lifecycle.cluster.freeze import refuse_if_frozen
 from lifecycle.cluster.names import held_name, stack_name
-from lifecycle.cluster.stack import is_ours
+from lifecycle.cluster.stack import is_ours, is_running, refuse_foreign_services
 from lifecycle.errors import ClusterNotFound, StackNotUsable
 
 if TYPE_CHECKING:
@@ -36,6 +37,23 @@ def find_cluster(stacks: Stacks | ClusterStacks, control_stack: str, cluster: st
     stack = find_stack(stacks, control_stack, cluster)
     if not stack.outputs.complete:
         raise ClusterNotFound(f"There is no cluster {cluster} in {control_stack}.")
+    return stack
+
+
+def find_own_cluster(stacks: Stacks | ClusterStacks, control_stack: str, cluster: str) -> Stack:
+    """Return the stack of a cluster whose services or ways in may be changed now.
+
+    Raises as ``find_cluster`` does, ``ClusterFrozen``, and ``StackNotUsable`` for a cluster that
+    something else made and for a stack that CloudFormation changes.
+    """
+    stack = find_cluster(stacks, control_stack, cluster)
+    refuse_foreign_services(stack)
+    refuse_if_frozen(stack.name, stack.tags)
+    if is_running(stack.status):
+        raise StackNotUsable(
+            f"Stack {stack.name} is in {stack.status}.",
+            next_step="Wait until it has finished, then start the same request again.",
+        )
     return stack
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 SHORTEST: Final = 5
 LONGEST: Final = 30
+# Looks of a wait after which an end that is near no longer shortens it: 25,000 events end an
+# execution, whatever it waits for.
+OFTEN: Final = 500
 # A longer time between two looks is no wait: the execution was stopped and redriven in between, and
 # a redrive keeps the variables (https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html).
 # Longer than the longest wait and the functions until the next look take together.
@@ -23,12 +26,12 @@ def next_wait(polls: int, *, near_end: bool) -> int:
     """Seconds until the next look, after ``polls`` looks at the same thing.
 
     Backs off from 5 s to 30 s so that an hour's wait costs few transitions, and comes back to 5 s
-    when the end is near, so that the last wait is short.
+    when the end is near, so that the last wait is short; not after ``OFTEN`` looks.
     """
-    if near_end:
+    if near_end and polls <= OFTEN:
         return SHORTEST
     # 5, 5, 7, 10, 15, 22, 30, 30 ...
-    return min(LONGEST, int(SHORTEST * 1.45 ** max(0, polls - 1)))
+    return min(LONGEST, int(SHORTEST * 1.45 ** min(max(0, polls - 1), 5)))
 
 
 @dataclass(frozen=True, slots=True)

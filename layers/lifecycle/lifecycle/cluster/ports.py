@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
+    from lifecycle.camunda.ports import LoginSource
+    from lifecycle.cluster.contract import ClusterOutputs
+    from lifecycle.cluster.former_data import DatabaseBeside
     from lifecycle.cluster.stack import ChangeSet, Stack, StackEvent, StackResource
 
 
@@ -16,6 +19,14 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Present time, aware, in UTC."""
+        ...
+
+
+class Logins(Protocol):
+    """How the functions log in to Camunda, for each cluster by its stack's outputs."""
+
+    def of(self, cluster: ClusterOutputs) -> LoginSource:
+        """Return the way to log in to a cluster; nothing is read yet."""
         ...
 
 
@@ -140,4 +151,29 @@ class Prices(Protocol):
 
         What is not known for certain is left out; never raises.
         """
+        ...
+
+
+class FormerData(Protocol):
+    """What restores have left of a cluster: databases, and buckets with leases of broker ids."""
+
+    def databases(self, cluster: str, present: str) -> Sequence[DatabaseBeside]:
+        """Return all that have a cluster's tags, but not the database ``present`` (its id)."""
+        ...
+
+    def delete_database(self, name: str, *, cluster: str, snapshot: str) -> None:
+        """Lift the protection of one, and begin its deletion.
+
+        With a final snapshot of that name, or without one where ``snapshot`` is empty. One that is
+        gone or being deleted is left alone; so is one without the cluster's tags, and one with
+        instances. Raises ``AwsUnavailable`` while RDS takes no change.
+        """
+        ...
+
+    def leases(self, cluster: str, stack_id: str, present: Collection[str]) -> Sequence[str]:
+        """Return the buckets with leases that a cluster's stack has had, without ``present``."""
+        ...
+
+    def delete_bucket(self, name: str) -> None:
+        """Delete an empty bucket; one that is gone is no error."""
         ...

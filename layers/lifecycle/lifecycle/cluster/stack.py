@@ -23,7 +23,8 @@ class Stack:
     """A CloudFormation stack as described by AWS. Times are ISO 8601 in UTC.
 
     ``exports`` has the name under which an output is exported, by the output's name.
-    ``changed_at`` is when it was last updated, or else created.
+    ``changed_at`` is when it was last updated, or else created, and ``created_at`` when it was
+    created.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Stack:
     tags: Mapping[str, str] = field(default_factory=dict)
     termination_protected: bool = False
     changed_at: str = ""
+    created_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,7 @@ DATA_TYPES: Final = frozenset(
         "AWS::KMS::Key",
         "AWS::SecretsManager::Secret",
         "AWS::Logs::LogGroup",
+        "AWS::Cognito::UserPool",
     }
 )
 PRECIOUS_TYPES: Final = RUNNING_TYPES | DATA_TYPES

@@ -7,6 +7,8 @@ takes no condition in a deletion policy, so the policies are changed before the 
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
 
 PARAMETER: Final = "Trial"
 TAG_TRIAL: Final = "camunda:trial"
+
+# With the mark and the digest, the longest name of a cluster: 19 characters.
+_BEGINNING: Final = 10
+_DIGEST: Final = 5
+_OF_REHEARSAL: Final = re.compile(rf"[a-z][a-z0-9-]{{0,{_BEGINNING - 1}}}-rh-[0-9a-f]{{{_DIGEST}}}")
 
 # The smallest sizes that should work: a broker is gateway and three web applications as well, and
 # its heap a quarter of the memory. They are untried on AWS. Each can be given another value, except
@@ -65,3 +72,14 @@ def retain_nothing(template: dict[str, Any]) -> None:
 def tags(parameters: Mapping[str, str]) -> dict[str, str]:
     """Tags that a stack carries beside the others, by its parameters."""
     return {TAG_TRIAL: "true"} if is_trial(parameters) else {}
+
+
+def rehearsal_trial(cluster: str) -> str:
+    """Name the trial into which a cluster's backup is restored: one for each cluster."""
+    digest = hashlib.sha256(cluster.encode()).hexdigest()[:_DIGEST]
+    return f"{cluster[:_BEGINNING].rstrip('-')}-rh-{digest}"
+
+
+def is_rehearsal_trial(cluster: str) -> bool:
+    """Return whether a cluster has the name of such a trial."""
+    return _OF_REHEARSAL.fullmatch(cluster) is not None

@@ -340,11 +340,86 @@ _DEGRADED: Final = (
         "Renew it in Certificate Manager; check that its DNS validation record still exists.",
     ),
     Kind(
+        "MANAGEMENT_OPEN_TOO_LONG",
+        Severity.DEGRADED,
+        "the management API is open beyond its end",
+        "nothing that was opened for a limited time is open after its end",
+        "Close it (camunda-ecs close-management), and check why CloseWays did not: its dead "
+        "letters and its log.",
+    ),
+    Kind(
+        "IDENTITY_PROVIDER_UNREACHABLE",
+        Severity.DEGRADED,
+        "the identity provider cannot be reached",
+        "its configuration document, keys and token endpoint answer inside the VPC",
+        "Check the provider, and the VPC's way to it on port 443 (NAT gateway or endpoint); until "
+        "then new logins fail, and so does a broker that starts.",
+    ),
+    Kind(
+        "ISSUER_DIFFERS",
+        Severity.DEGRADED,
+        "the identity provider differs from the stack",
+        "its document names the stack's issuer and token endpoint, and keys that Camunda verifies",
+        "Compare the document with OidcIssuer and OidcTokenUrl; correct the provider, or plan with "
+        "its present values.",
+    ),
+    Kind(
         "BACKUP_OLD",
         Severity.DEGRADED,
         "the last backup is old",
-        "a completed backup of every partition in the last three hours",
+        "a completed backup of every partition within three intervals of BackupSchedule, or within "
+        "an hour if that is longer",
         "Check the brokers' log for backup errors, and the backup bucket's policy.",
+    ),
+    Kind(
+        "BACKUP_GAP",
+        Severity.INFO,
+        "the brokers' backups have a gap",
+        "one unbroken range of backups for each partition",
+        "Find in the brokers' log why backups failed at that time; no moment within the gap can be "
+        "restored. Nothing closes it.",
+    ),
+    Kind(
+        "BACKUP_OTHER_PARTITIONS",
+        Severity.DEGRADED,
+        "the last backups have another number of partitions",
+        "a backup of exactly the cluster's partitions: a restore needs their number",
+        "Wait for the next backup (BackupSchedule); if it lacks a partition too, check the log of "
+        "that partition's leader.",
+    ),
+    Kind(
+        "RESTORE_WINDOW_SHORT",
+        Severity.DEGRADED,
+        "less can be restored than backups are kept for",
+        "Aurora and the brokers' backups reach back for the shorter of their retention periods, "
+        "and overlap",
+        "Compare the retention of Aurora with DatabaseBackupRetentionDays, and the oldest backup "
+        "with BackupRetentionDays; set Aurora's back if it was changed by hand.",
+    ),
+    Kind(
+        "REHEARSAL_FAILED",
+        Severity.DEGRADED,
+        "the last rehearsal of a restore failed",
+        "the last rehearsal showed that a backup comes back",
+        "Read the report of the operation named, mend the cause, and rehearse again (camunda-ecs "
+        "rehearse); do not rely on the backups until one succeeds.",
+    ),
+    Kind(
+        "REHEARSAL_OLD",
+        Severity.DEGRADED,
+        "the last rehearsal of a restore is old",
+        "with RehearsalSchedule, a rehearsal within its interval and a week",
+        "Start one by request (camunda-ecs rehearse): one by schedule is left out while the "
+        "cluster is not free. What could not be started is in the queue HealthDeadLetters.",
+    ),
+    Kind(
+        "FORMER_DATA_EXPIRED",
+        Severity.DEGRADED,
+        "what a restore has replaced is kept for longer than FormerDataDays",
+        "a former database is deleted after FormerDataDays, once it is not needed",
+        "Decide whether the state from before the restore is still needed: delete it "
+        "(camunda-ecs delete-former-data), or raise FormerDataDays. Nothing deletes it "
+        "automatically.",
     ),
     Kind(
         "BACKUP_DISABLED",
@@ -381,9 +456,27 @@ _UNKNOWN: Final = (
         "CREDENTIALS_REFUSED",
         Severity.UNKNOWN,
         "Camunda rejects the administrator's credentials",
-        "the user of the secret AdminUserSecretArn can read the topology",
+        "the user of the secret AdminUserSecretArn, or the health client of the identity provider, "
+        "can read the topology",
         "Put the user's current password into that secret (aws secretsmanager put-secret-value), "
-        "or enable basic authentication for that user again.",
+        "or enable basic authentication for that user again; with an identity provider, add the "
+        "health client to its role again.",
+    ),
+    Kind(
+        "TOKEN_REFUSED",
+        Severity.UNKNOWN,
+        "the identity provider rejects the health client",
+        "the client OidcHealthClientId gets a token with the secret OidcHealthSecretArn",
+        "Put the client's present secret into that secret (aws secretsmanager put-secret-value), "
+        "and compare its tags, scope and audience with its registration.",
+    ),
+    Kind(
+        "TOKEN_NOT_ACCEPTED",
+        Severity.UNKNOWN,
+        "Camunda rejects the health client's token",
+        "every broker accepts the token of the client OidcHealthClientId",
+        "Compare the brokers' settings with the provider's issuer, audiences and claims (see the "
+        "runbook); brokers that still log in users themselves are replaced by provisioning again.",
     ),
     Kind(
         "SOURCE_UNAVAILABLE",
@@ -410,6 +503,13 @@ _UNKNOWN: Final = (
 )
 
 _NOTES: Final = (
+    Kind(
+        "MANAGEMENT_OPEN",
+        Severity.INFO,
+        "the management API is open for a limited time",
+        "it is closed at the end that is named",
+        "None, or close it before (camunda-ecs close-management).",
+    ),
     Kind(
         "OPERATION_RUNNING",
         Severity.INFO,
@@ -479,7 +579,16 @@ _NOTES: Final = (
         "passwords were not rotated for long",
         "every password is younger than SecretAgeDays",
         "Rotate them with the rotate machine; connectors keep working, clients that log in as the "
-        "administrator need its new password.",
+        "administrator need its new password. Renew a client's secret at its identity provider, "
+        "then put it into the secret.",
+    ),
+    Kind(
+        "FORMER_DATA",
+        Severity.INFO,
+        "what a restore has replaced is kept",
+        "none, or a former database until FormerDataDays have passed",
+        "Delete it with camunda-ecs delete-former-data when it is not needed any more: Aurora "
+        "charges for its storage. A restore to a moment before the last one needs it.",
     ),
     Kind(
         "DATABASE_BUSY",

@@ -48,9 +48,11 @@ class HealthObserver:
             "grpc": lambda: self.cloud.targets(cluster.grpc_target_group),
             "connectors": lambda: self.cloud.targets(cluster.connectors_target_group),
             "database": lambda: self.cloud.database(cluster.database),
+            "former": lambda: self.cloud.former(cluster.cluster_name, cluster.database),
             "files": lambda: self.cloud.mounts(cluster.file_system),
             "secrets": lambda: self.cloud.secrets(secrets),
             "certificate": lambda: self.cloud.certificate(cluster.certificate),
+            "management": lambda: self.cloud.management(cluster),
         }
         queries = {source: query for source, query in every.items() if source in names}
         return query_all(queries, seconds=SECONDS).as_dict()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.camunda.backup_ranges import thinned
 from lifecycle.camunda.fan_out import SourceResults, query_all
 from lifecycle.camunda.payloads import configuration_payload, topology_payload
 from lifecycle.camunda.read_brokers import query_brokers
 from lifecycle.camunda.read_gateways import query_gateways
+from lifecycle.camunda.read_identity import query_provider
 from lifecycle.camunda.read_meters import query_meters
 from lifecycle.camunda.read_topology import query_topology
 from lifecycle.errors import LifecycleError
@@ -19,16 +21,21 @@ from lifecycle.times import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
-    from lifecycle.camunda.ports import ManagementApi, Users
+    from lifecycle.camunda.partitions import BackupStatus
+    from lifecycle.camunda.ports import IdentityProvider, ManagementApi
     from lifecycle.camunda.topology import Topology
     from lifecycle.cluster.contract import ClusterOutputs
+    from lifecycle.cluster.ports import Logins
     from lifecycle.health.ports import Leases
     from lifecycle.provisioning.ports import Database, DatabaseTokens
 
 # The topology lists the addresses of the rest; the sum stays below the function's time-out.
 TOPOLOGY_SECONDS: Final = 7.0
 REST_SECONDS: Final = 8.0
+# What fits for 200 partitions into what Step Functions carries, beside everything else.
+MOST_RANGES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,8 @@ class HealthProber:
     """Reads the VPC side of a health check."""
 
     management: Callable[[str], ManagementApi]
-    users: Users
+    logins: Logins
+    provider: IdentityProvider
     database: Callable[[SeedTarget], Database]
     tokens: DatabaseTokens
     leases: Leases
@@ -58,7 +66,7 @@ class HealthProber:
         topologies: list[Topology] = []
 
         def topology() -> dict[str, Any]:
-            found = query_topology(api, self.users, cluster.admin_user_secret, cluster.cluster_name)
+            found = query_topology(api, self.logins.of(cluster))
             topologies.append(found)
             return topology_payload(found)
 
@@ -76,11 +84,13 @@ class HealthProber:
             "gateways": lambda: query_gateways(
                 self.management(name),
                 topology,
-                lambda: self.users.credentials(cluster.admin_user_secret, cluster.cluster_name),
+                lambda: self.logins.of(cluster).login(),
             ),
             "meters": lambda: query_meters(self.management(name), topology),
             "leases": lambda: self.leases.read(cluster.node_id_bucket, _nodes(topology)),
             "backups": lambda: self._backups(self.management(name)),
+            "identity": lambda: query_provider(self.provider, cluster.oidc_issuer),
+            "token": lambda: self._token(cluster),
             "login": lambda: self._login(cluster),
         }
         return query_all(
@@ -98,7 +108,14 @@ class HealthProber:
                 {"partition": partition, "at": written(at) if at else None}
                 for partition, at in sorted(found.latest.items())
             ],
+            **_ranges(found),
         }
+
+    def _token(self, cluster: ClusterOutputs) -> dict[str, Any]:
+        """Read the topology by the token alone: brokers of before take another login as well."""
+        api = self.management(cluster.discovery_name)
+        query_topology(api, self.logins.of(cluster), newest=True)
+        return {"accepted": True}
 
     def _login(self, cluster: ClusterOutputs) -> dict[str, Any]:
         """Log in as the IAM user. An error of the database is an answer, not a problem."""
@@ -110,6 +127,31 @@ class HealthProber:
             return {"error": type(error).__name__, "seen": error.message, "granted": False}
         seen = f"missing: {', '.join(missing)}" if missing else f"{target.user} is logged in"
         return {"error": "", "seen": seen, "granted": not missing}
+
+
+def _ranges(found: BackupStatus) -> dict[str, Any]:
+    """Return a partition's ranges in milliseconds, short enough for every partition to have some.
+
+    ``leftOut`` is how many more there are.
+    """
+    if found.ranges is None:
+        return {"ranges": None, "leftOut": 0}
+    ranges = thinned(found.ranges, MOST_RANGES)
+    return {
+        "ranges": [
+            {
+                "partition": one.partition,
+                "start": _milliseconds(one.start),
+                "end": _milliseconds(one.end),
+            }
+            for one in ranges
+        ],
+        "leftOut": len(found.ranges) - len(ranges),
+    }
+
+
+def _milliseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
 
 
 def _nodes(topology: Topology | None) -> list[int]:

@@ -57,6 +57,7 @@ class HealthJudge:
         for _ in range(_ATTEMPTS):
             before = self.records.find(cluster)
             running, scaling = self._running(subject), self.records.scaling(cluster)
+            rehearsed = self.records.rehearsal(cluster)
             late = before is not None and before.checked_at >= at
             assessed = assess(
                 cluster,
@@ -67,6 +68,7 @@ class HealthJudge:
                 seconds=seconds,
                 scheduled=subject["scheduled"],
                 scaling=scaling,
+                rehearsed=rehearsed,
             )
             if late:
                 return {**report(assessed.record), "recorded": False}
@@ -74,6 +76,7 @@ class HealthJudge:
                 self.metrics.emit(
                     f"{self.control_stack}-{cluster}",
                     measurements(assessed.record, facts, before),
+                    [str(one["code"]) for one in assessed.record.findings],
                 )
                 if assessed.notification is not None:
                     self._notify(assessed.record, assessed.notification, subject, at)

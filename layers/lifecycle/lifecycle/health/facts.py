@@ -11,12 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from lifecycle.camunda.backup_ranges import Span
+from lifecycle.camunda.backups import BackupRange
 from lifecycle.camunda.gateways import read_gateways
 from lifecycle.camunda.json_reader import flag, integer, items, mapping, moment, objects, text
 from lifecycle.camunda.meters import read_meters
 from lifecycle.camunda.partitions import BackupStatus, BrokerStatus, read_brokers
 from lifecycle.camunda.topology import read_configuration, read_topology
 from lifecycle.cluster.checks import TargetHealth
+from lifecycle.cluster.former_data import DatabaseBeside
 from lifecycle.errors import InvalidResponse
 from lifecycle.tables import unpacked
 
@@ -28,8 +31,13 @@ if TYPE_CHECKING:
     from lifecycle.camunda.topology import ClusterConfiguration, Topology
     from lifecycle.cluster.contract import ClusterOutputs
 
-SECRETS: Final = ("AdminUserSecretArn", "ConnectorsUserSecretArn", "DatabaseAdminSecretArn")
-# Each source and the outputs that a cluster has when it has that part.
+SECRETS: Final = (
+    *("AdminUserSecretArn", "ConnectorsUserSecretArn", "DatabaseAdminSecretArn"),
+    "OidcHealthSecretArn",
+)
+# Passwords that Camunda does not accept with an identity provider.
+UNUSED_WITH_OIDC: Final = frozenset({"AdminUserSecretArn", "ConnectorsUserSecretArn"})
+# Each source and the outputs that a cluster has when it has that part; of a|b one is enough.
 INSIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "configuration": ("DiscoveryName",),
     "topology": ("DiscoveryName",),
@@ -37,6 +45,8 @@ INSIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "gateways": ("DiscoveryName",),
     "leases": ("NodeIdBucketName",),
     "backups": ("ContinuousBackup",),
+    "identity": ("Authentication", "OidcIssuer"),
+    "token": ("Authentication", "OidcHealthSecretArn"),
     "login": ("DatabaseEndpoint", "DatabasePort", "DatabaseName", "DatabaseUser"),
 }
 OUTSIDE: Final[Mapping[str, tuple[str, ...]]] = {
@@ -49,22 +59,32 @@ OUTSIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "grpc": ("GrpcTargetGroupArn",),
     "connectors": ("ConnectorsTargetGroupArn",),
     "database": ("DatabaseClusterId",),
+    "former": ("DatabaseClusterId", "FormerDataDays"),
     "files": ("FileSystemId",),
-    "secrets": ("AdminUserSecretArn",),
+    "secrets": ("AdminUserSecretArn|OidcHealthSecretArn",),
     "certificate": ("CertificateArn",),
+    "management": ("ManagementTargetGroupArn", "RestTargetGroupArn"),
 }
 # What is measured and decides nothing: unknown, it has no data point, and no finding either.
 MEASURED: Final[Mapping[str, tuple[str, ...]]] = {"meters": ("DiscoveryName", "DetailedMetrics")}
 # Outputs that switch a part on only by their value.
-_OFF: Final = {"ContinuousBackup": "false", "DetailedMetrics": "false"}
+_OFF: Final = {
+    "Authentication": "basic",
+    "ContinuousBackup": "false",
+    "DetailedMetrics": "false",
+}
 
 
 def sources(table: Mapping[str, tuple[str, ...]], outputs: ClusterOutputs) -> tuple[str, ...]:
     """Return the sources of a cluster with these outputs."""
+
+    def has(name: str) -> bool:
+        return bool(outputs.get(name)) and outputs[name] != _OFF.get(name)
+
     return tuple(
         source
         for source, needed in table.items()
-        if all(outputs.get(name) and outputs[name] != _OFF.get(name) for name in needed)
+        if all(any(map(has, one.split("|"))) for one in needed)
     )
 
 
@@ -165,13 +185,26 @@ class AutoscalingTarget:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseStatus:
-    """Aurora's status, and the last moment to which its backups can restore it; None if unknown.
+    """Aurora's status, and what its continuous backups can restore; None is what is not known.
 
+    ``earliest`` and ``restorable`` are the first and the last moment (``EarliestRestorableTime``,
+    ``LatestRestorableTime``), ``created`` is when the DB cluster was created, also by a restore
+    (``ClusterCreateTime``), ``days`` how long backups are kept (``BackupRetentionPeriod``).
     https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DBCluster.html
     """
 
     status: str
     restorable: datetime | None = None
+    earliest: datetime | None = None
+    created: datetime | None = None
+    days: int | None = None
+
+    @property
+    def span(self) -> Span | None:
+        """Return the moments to which it can be restored; None where they are not known."""
+        if self.earliest is None or self.restorable is None:
+            return None
+        return Span(self.earliest, self.restorable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +236,19 @@ class CertificateStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ManagementStatus:
+    """What ``manage`` opened: the latest end, None where no end can be read, and for which ranges.
+
+    ``permanent`` shows that the stack opens the management API without an end.
+    """
+
+    opened: bool
+    until: datetime | None
+    sources: tuple[str, ...]
+    permanent: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseStatus:
     """Lease of a node id: the holder, empty for none, and until when it holds."""
 
@@ -229,6 +275,20 @@ class LoginResult:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderStatus:
+    """What an identity provider publishes; ``algorithms`` are those of its keys for signatures.
+
+    ``keys_problem`` is why the keys could not be read, and empty otherwise.
+    """
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    algorithms: frozenset[str]
+    keys_problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class StackStatus:
     """The cluster's stack; ``frozen`` is why the cluster is frozen, and empty if it is not."""
 
@@ -249,6 +309,8 @@ class Facts:
     gateways: Answer[Gateways]
     leases: Answer[LeasesStatus]
     backups: Answer[BackupStatus]
+    identity: Answer[ProviderStatus]
+    token: Answer[bool]
     login: Answer[LoginResult]
     services: Answer[ServicesStatus]
     tasks: Answer[tuple[TaskStatus, ...]]
@@ -259,9 +321,11 @@ class Facts:
     grpc: Answer[tuple[TargetHealth, ...]]
     connectors: Answer[tuple[TargetHealth, ...]]
     database: Answer[DatabaseStatus]
+    former: Answer[tuple[DatabaseBeside, ...]]
     files: Answer[tuple[MountTarget, ...]]
     secrets: Answer[tuple[SecretStatus, ...]]
     certificate: Answer[CertificateStatus]
+    management: Answer[ManagementStatus]
     meters: Answer[tuple[BrokerMeters, ...]]
 
     @property
@@ -302,6 +366,8 @@ def read_facts(
         gateways=answer(inside, "gateways", read_gateways),
         leases=answer(inside, "leases", _leases),
         backups=answer(inside, "backups", _backups),
+        identity=answer(inside, "identity", _identity),
+        token=answer(inside, "token", lambda value: flag(mapping(value, "the token"), "accepted")),
         login=answer(inside, "login", _login),
         services=answer(outside, "services", _services),
         tasks=answer(outside, "tasks", _tasks),
@@ -312,9 +378,11 @@ def read_facts(
         grpc=answer(outside, "grpc", _targets),
         connectors=answer(outside, "connectors", _targets),
         database=answer(outside, "database", _database),
+        former=answer(outside, "former", _former),
         files=answer(outside, "files", _files),
         secrets=answer(outside, "secrets", _secrets),
         certificate=answer(outside, "certificate", _certificate),
+        management=answer(outside, "management", _management),
         meters=answer(inside, "meters", read_meters),
     )
 
@@ -355,12 +423,35 @@ def _backups(value: object) -> BackupStatus:
             integer(one, "partition"): moment(one, "at")
             for one in objects(answer.get("latest"), "latest")
         },
+        # A function of an earlier release reads none.
+        ranges=None
+        if answer.get("ranges") is None
+        else tuple(map(_range, objects(answer["ranges"], "ranges"))),
+        left_out=integer(answer, "leftOut") if "leftOut" in answer else 0,
     )
+
+
+def _range(one: Mapping[str, object]) -> BackupRange:
+    start, end = moment(one, "start"), moment(one, "end")
+    if start is None or end is None:
+        raise InvalidResponse("A range of backups has no end.")
+    return BackupRange(integer(one, "partition"), start, end)
 
 
 def _login(value: object) -> LoginResult:
     answer = mapping(value, "the login")
     return LoginResult(text(answer, "error"), text(answer, "seen"), flag(answer, "granted"))
+
+
+def _identity(value: object) -> ProviderStatus:
+    answer = mapping(value, "the identity provider")
+    return ProviderStatus(
+        issuer=text(answer, "issuer"),
+        authorization_endpoint=text(answer, "authorizationEndpoint"),
+        token_endpoint=text(answer, "tokenEndpoint"),
+        algorithms=frozenset(str(one) for one in items(answer.get("algorithms"), "algorithms")),
+        keys_problem=text(answer, "keysProblem"),
+    )
 
 
 def _services(value: object) -> ServicesStatus:
@@ -437,7 +528,25 @@ def _targets(value: object) -> tuple[TargetHealth, ...]:
 
 def _database(value: object) -> DatabaseStatus:
     one = mapping(value, "the database")
-    return DatabaseStatus(text(one, "status"), moment(one, "restorable"))
+    return DatabaseStatus(
+        text(one, "status"),
+        moment(one, "restorable"),
+        moment(one, "earliest"),
+        moment(one, "created"),
+        None if one.get("days") is None else integer(one, "days"),
+    )
+
+
+def _former(value: object) -> tuple[DatabaseBeside, ...]:
+    return tuple(
+        DatabaseBeside(
+            text(one, "name"),
+            text(one, "status"),
+            moment(one, "created"),
+            copy=flag(one, "copy"),
+        )
+        for one in objects(value, "former databases")
+    )
 
 
 def _files(value: object) -> tuple[MountTarget, ...]:
@@ -450,6 +559,16 @@ def _secrets(value: object) -> tuple[SecretStatus, ...]:
     return tuple(
         SecretStatus(text(one, "name"), text(one, "problem"), moment(one, "since"))
         for one in objects(value, "secrets")
+    )
+
+
+def _management(value: object) -> ManagementStatus:
+    one = mapping(value, "the management access")
+    return ManagementStatus(
+        opened=flag(one, "opened"),
+        until=moment(one, "until"),
+        sources=tuple(str(source) for source in items(one.get("sources"), "sources")),
+        permanent=flag(one, "permanent"),
     )
 
 

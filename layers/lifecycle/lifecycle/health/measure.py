@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from lifecycle.camunda.backup_ranges import covered, gaps
 from lifecycle.health.catalog import Severity, rank
 from lifecycle.health.facts import seen
 from lifecycle.health.rules import (
@@ -17,6 +18,7 @@ from lifecycle.health.rules import (
     leaderless_partitions,
     leading,
     partition_count,
+    restore_window,
     under_replicated,
 )
 
@@ -48,6 +50,8 @@ DETAILED: Final[Mapping[str, str]] = {
     "RequestLimitUsed": "Percent",
     "BrokerBackupAge": "Seconds",
     "DatabaseBackupAge": "Seconds",
+    "RestoreWindow": "Seconds",
+    "BackupGaps": "Count",
 }
 UNITS: Final[Mapping[str, str]] = {**BASIC, **DETAILED}
 
@@ -141,10 +145,22 @@ def _ages(facts: Facts, at: datetime) -> dict[str, float | None]:
     taken = [one for one in moments if one is not None]
     restorable = database.restorable if database is not None else None
     whole = taken and len(taken) == len(moments)
+    window = restore_window(facts)
     return {
         "BrokerBackupAge": _age(min(taken), at) if whole else None,
         "DatabaseBackupAge": _age(restorable, at) if restorable is not None else None,
+        "RestoreWindow": None if window is None else _age(window.start, window.end),
+        "BackupGaps": _gaps(facts),
     }
+
+
+def _gaps(facts: Facts) -> float | None:
+    """Return the gaps in the backups of all partitions; None unless each has ranges."""
+    backups = seen(facts.backups)
+    if backups is None or not backups.ranges:
+        return None
+    known = covered(backups.ranges, range(1, partition_count(facts) + 1)) is not None
+    return len(gaps(backups.ranges)) + backups.left_out if known else None
 
 
 def _age(since: datetime, at: datetime) -> float:

@@ -8,10 +8,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.cluster.freeze import Freeze
     from lifecycle.health.verdict import Record as HealthRecord
     from lifecycle.operation.model import Lock
     from lifecycle.operation.record import Execution
+    from lifecycle.operation.rehearsal_note import RehearsalNote
     from lifecycle.operation.scaling_note import ScalingNote
 
 
@@ -55,7 +57,11 @@ class HealthSources(Protocol):
         ...
 
     def database(self, cluster: str) -> Mapping[str, Any]:
-        """Return the status of an Aurora cluster, and until when it can be restored."""
+        """Return the status of an Aurora cluster, and to which moments it can be restored."""
+        ...
+
+    def former(self, cluster: str, present: str) -> Sequence[Mapping[str, Any]]:
+        """Return the databases with a cluster's tags beside the present one (its id)."""
         ...
 
     def mounts(self, file_system: str) -> Sequence[Mapping[str, Any]]:
@@ -67,6 +73,10 @@ class HealthSources(Protocol):
 
         By the names of their outputs.
         """
+        ...
+
+    def management(self, cluster: ClusterOutputs) -> Mapping[str, Any]:
+        """Return what is open to the management API, until when and for which ranges."""
         ...
 
     def certificate(self, arn: str) -> Mapping[str, Any]:
@@ -97,6 +107,10 @@ class HealthRecords(Protocol):
         """Return the lock of an ECS cluster; None for one that is not locked."""
         ...
 
+    def rehearsal(self, cluster: str) -> RehearsalNote | None:
+        """Return what the last rehearsal of a cluster of that name left."""
+        ...
+
     def scaling(self, cluster: str) -> ScalingNote | None:
         """Return the note of the last scaling of the cluster; None once it has expired."""
         ...
@@ -105,8 +119,10 @@ class HealthRecords(Protocol):
 class Metrics(Protocol):
     """Metrics of clusters; their dimensions are the control stack and the stack of the cluster."""
 
-    def emit(self, cluster_stack: str, values: Mapping[str, float]) -> None:
-        """Measure values of one cluster, now."""
+    def emit(
+        self, cluster_stack: str, values: Mapping[str, float], findings: Sequence[str]
+    ) -> None:
+        """Measure values of one cluster, now; ``findings`` are the codes that explain them."""
         ...
 
 

@@ -26,6 +26,7 @@ def report(record: Record) -> dict[str, Any]:
         "notifiedAt": stamp(record.notified_at) if record.notified_at else None,
         "findings": [dict(one) for one in record.findings],
         "seconds": record.seconds,
+        "rehearsal": dict(record.rehearsal) if record.rehearsal is not None else None,
         "text": summary(record),
     }
 
@@ -40,6 +41,7 @@ def summary(record: Record) -> str:
     if len(grave) > _LINES_MOST:
         lines.append(f"- and {len(grave) - _LINES_MOST} more")
     lines += [f"- note: {_note(one)}" for one in notes[:_LINES_MOST]]
+    lines += _recovery(record.rehearsal or {})
     return "\n".join(lines)
 
 
@@ -53,6 +55,14 @@ def age(since: datetime, at: datetime) -> str:
         return f"{minutes} min"
     hours = minutes // 60
     return f"{hours} h" if hours < 48 else f"{hours // 24} days"
+
+
+def _recovery(rehearsal: Mapping[str, Any]) -> list[str]:
+    measured = rehearsal.get("measured")
+    if not measured:
+        return []
+    minutes, seconds = divmod(int(measured["seconds"]), 60)
+    return [f"Recovery time: {minutes} min {seconds} s, rehearsed {str(measured['at'])[:10]}."]
 
 
 def _since(record: Record) -> str:

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from lifecycle.camunda.backup_ranges import covered, gaps, unknown_partitions
 from lifecycle.camunda.gateways import disagreements
+from lifecycle.camunda.identity import ALGORITHMS
 from lifecycle.camunda.topology import (
     ChangeStatus,
     Health,
@@ -21,17 +23,21 @@ from lifecycle.camunda.topology import (
     ReplicaState,
     Role,
 )
+from lifecycle.cluster.backups import overdue, rehearsal_overdue
 from lifecycle.cluster.checks import SHORTEST_DAYS
+from lifecycle.cluster.former_data import replaced_at
 from lifecycle.health.catalog import KINDS, Severity, rank
-from lifecycle.health.facts import Facts, ServicesStatus, Unknown, seen
+from lifecycle.health.facts import UNUSED_WITH_OIDC, Facts, ServicesStatus, Unknown, seen
+from lifecycle.manage.decisions import OVERDUE
 from lifecycle.services.brokers import PROTECTION_MINUTES, incomplete_change
 from lifecycle.tables import listed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from lifecycle.camunda.backup_ranges import Gap, Span
     from lifecycle.camunda.gateways import Gateways
-    from lifecycle.camunda.partitions import BrokerStatus, PartitionStatus
+    from lifecycle.camunda.partitions import BackupStatus, BrokerStatus, PartitionStatus
     from lifecycle.camunda.topology import (
         BrokerId,
         ClusterConfiguration,
@@ -41,6 +47,7 @@ if TYPE_CHECKING:
     from lifecycle.cluster.checks import TargetHealth
     from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.health.facts import ServiceStatus
+    from lifecycle.operation.rehearsal_note import RehearsalNote
     from lifecycle.operation.scaling_note import ScalingNote
 
 # What a broker may take until it counts, where the stack has none (BrokerGraceSeconds).
@@ -57,7 +64,10 @@ STOPS: Final = timedelta(minutes=30)
 STOPS_MOST: Final = 3
 CHANGE: Final = timedelta(minutes=30)
 EXPORT: Final = timedelta(minutes=10)
-BACKUP: Final = timedelta(hours=3)
+# The brokers delete expired backups once an hour (retention's clean-up schedule in the template).
+CLEANUP: Final = timedelta(hours=1)
+# More than that share of the time that is to be restorable is missing.
+_MUCH: Final = 1 / 4
 LEASE: Final = timedelta(seconds=30)
 CERTIFICATE: Final = timedelta(days=SHORTEST_DAYS)
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/accessing-monitoring.html
@@ -102,6 +112,8 @@ _RESTARTING: Final = _BROKER_STARTS - {"VERSION_MIXED"}
 _ROTATING: Final = frozenset({"SERVICE_BELOW_DESIRED_COUNT", "TARGETS_UNHEALTHY"})
 _SCALING: Final = frozenset(
     {
+        # A backup of the added partitions follows.
+        "BACKUP_OTHER_PARTITIONS",
         "BROKER_NOT_ACTIVE",
         "CHANGE_STUCK",
         "DESIRED_COUNT_MISMATCH",
@@ -132,14 +144,51 @@ _STARTING: Final = (
         "SERVICE_MISSING",
         "STACK_FAILED",
         "STACK_NOT_READY",
+        # Brokers get their identity provider one at a time; the topology is known all the same.
+        "TOKEN_NOT_ACCEPTED",
     }
 )
+# Brokers and connectors are stopped, and their data, leases and database are replaced. What nothing
+# of that explains is found all the same: a restore may wait for Aurora for hours while they run.
+_RESTORING: Final = _STARTING | {
+    "BACKUP_GAP",
+    "BACKUP_OLD",
+    "DATABASE_CERTIFICATE",
+    "EXPORTING_STOPPED",
+    "EXPORTING_STUCK",
+    "RESTORE_WINDOW_SHORT",
+    # Restored data has the passwords of its time until the users get those of the secrets.
+    "CREDENTIALS_REFUSED",
+    "TASK_CRASH_LOOP",
+}
+# What Camunda's rule that no backup is taken while partitions are added explains.
+_NO_BACKUP: Final = frozenset({"BACKUP_OLD", "BACKUP_OTHER_PARTITIONS"})
+_ADDING: Final = frozenset(
+    {OperationKind.START_PARTITION_SCALE_UP, OperationKind.PARTITION_BOOTSTRAP}
+)
+# By the name of our error: why nothing, or only part, could be read as the functions log in.
+_LOGIN: Final = {
+    "CredentialsRefused": "CREDENTIALS_REFUSED",
+    "IdentityProviderUnreachable": "IDENTITY_PROVIDER_UNREACHABLE",
+    "TokenRefused": "TOKEN_REFUSED",
+}
+_TOKEN: Final = {
+    **_LOGIN,
+    "CredentialsRefused": "TOKEN_NOT_ACCEPTED",
+    "SecretRefused": "TOKEN_REFUSED",
+    "SecretUnreadable": "TOKEN_REFUSED",
+}
 # What each machine explains while it holds the cluster.
 EXPLAINED: Final[Mapping[str, frozenset[str]]] = {
     "provision": _STARTING,
     "scale": _SCALING,
     "restart": _RESTARTING,
     "rotate": _ROTATING,
+    # It changes nothing that a check looks at, but what it opens itself.
+    "manage": frozenset(),
+    # It changes nothing of the cluster.
+    "backup": frozenset(),
+    "restore": _RESTORING,
     "teardown": frozenset(KINDS),
 }
 
@@ -173,7 +222,8 @@ class Memory:
     ``topology_at`` is when the topology was last seen; ``lost`` is by id when a broker was missed
     that nothing had taken away. ``differs`` is since when gateways return different values, or
     one of them nothing, by what that is. ``dropped`` are the requests that each broker had dropped
-    since its start, by address.
+    since its start, by address. ``kept`` is for how many days backups are kept, and since when;
+    ``rehearses`` by which schedule restores are rehearsed, and since when.
     """
 
     first_at: datetime
@@ -185,6 +235,8 @@ class Memory:
     lost: Mapping[str, tuple[datetime, ...]] = field(default_factory=dict)
     differs: Mapping[str, datetime] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
+    kept: tuple[int, datetime] | None = None
+    rehearses: tuple[str, datetime] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +310,28 @@ def remember(
         memory = replace(
             memory, dropped={name: count for name, count in counts.items() if count is not None}
         )
-    return memory
+    memory = replace(memory, rehearses=_rehearses(facts, at, memory.rehearses))
+    return replace(memory, kept=_kept(facts, at, memory.kept))
+
+
+def _rehearses(
+    facts: Facts, at: datetime, before: tuple[str, datetime] | None
+) -> tuple[str, datetime] | None:
+    """Return the schedule of rehearsals, and since when there is it; None without one."""
+    schedule = facts.outputs.get("RehearsalSchedule", "")
+    if rehearsal_overdue(schedule) is None:
+        return None
+    return before if before is not None and before[0] == schedule else (schedule, at)
+
+
+def _kept(
+    facts: Facts, at: datetime, before: tuple[int, datetime] | None
+) -> tuple[int, datetime] | None:
+    """Since when backups are kept for as many days as now: none of before comes back."""
+    days = kept_days(facts)
+    if days is None or (before is not None and days == before[0]):
+        return before
+    return days, at if before is None or days > before[0] else before[1]
 
 
 def _remember_brokers(
@@ -329,8 +402,12 @@ def findings(
     memory: Memory,
     running: Running | None,
     scaling: ScalingNote | None = None,
+    *,
+    rehearsed: RehearsalNote | None = None,
 ) -> tuple[Finding, ...]:
-    """Return the findings of a check, most important first; ``scaling``: the last one's note.
+    """Return the findings of a check, most important first.
+
+    ``scaling`` and ``rehearsed`` are what the last scaling and the last rehearsal left.
 
     Ordered by severity; findings that are neither explained nor transient come before those that an
     operation explains, except for what stops a cluster from serving traffic.
@@ -338,6 +415,7 @@ def findings(
     every = [
         *_stack(facts),
         *(_cluster(facts, at, memory, scaling) if facts.ready else ()),
+        *(_rehearsals(at, memory, rehearsed) if facts.ready else ()),
     ]
     reported = [suppress(one, facts, at, running, memory) for one in every]
     if running is not None:
@@ -373,6 +451,9 @@ def suppress(
     if running is not None and one.code in EXPLAINED.get(running.machine, frozenset()):
         explained_by = f"{running.operation_id} is under way"
         return replace(one, severity=Severity.INFO, explained_by=explained_by)
+    if one.code in _NO_BACKUP and (change := _adds_partitions(facts)) is not None:
+        explained_by = f"Camunda takes no backup while change {change} adds partitions"
+        return replace(one, severity=Severity.INFO, explained_by=explained_by)
     services = seen(facts.services)
     if services is None or one.code not in _BROKER_STARTS | {"CONNECTORS_STOPPED"}:
         return one
@@ -388,6 +469,16 @@ def suppress(
     if covered and in_time and not _is_about_connectors(one):
         return replace(one, transient=f"task {listed(starting)} is starting")
     return one
+
+
+def _adds_partitions(facts: Facts) -> int | None:
+    """Return the id of the pending change if it adds partitions."""
+    configuration = seen(facts.configuration)
+    pending = configuration.pending_change if configuration is not None else None
+    if pending is None:
+        return None
+    kinds = {step.kind for step in (*pending.completed, *pending.pending)}
+    return pending.id if kinds & _ADDING else None
 
 
 def _is_about_connectors(one: Finding) -> bool:
@@ -443,12 +534,17 @@ def _young(since: datetime | None, at: datetime, limit: timedelta) -> bool:
 def _cluster(
     facts: Facts, at: datetime, memory: Memory, scaling: ScalingNote | None
 ) -> Iterator[Finding]:
+    known: set[str] = set()
     for name, why in facts.unknown.items():
         answer = getattr(facts, name)
-        if isinstance(answer, Unknown) and answer.error == "CredentialsRefused":
-            yield found("CREDENTIALS_REFUSED", why.rstrip("."), name)
-        elif not _explained_otherwise(facts, name):
+        error = answer.error if isinstance(answer, Unknown) else ""
+        code = (_TOKEN if name == "token" else _LOGIN).get(error, "")
+        if code and code not in known:
+            known.add(code)
+            yield found(code, why.rstrip("."), name)
+        elif not code and not _explained_otherwise(facts, name):
             yield found("SOURCE_UNAVAILABLE", f"{name}: {why.rstrip('.')}", name)
+    yield from _identity(facts, "IDENTITY_PROVIDER_UNREACHABLE" in known)
     yield from _reachability(facts)
     yield from _gateways(facts, at, memory)
     yield from _members(facts, at, memory, scaling)
@@ -465,6 +561,27 @@ def _cluster(
     yield from _leases(facts, at)
     yield from _backups(facts, at, memory)
     yield from _parts(facts, at)
+
+
+def _identity(facts: Facts, unreachable: bool) -> Iterator[Finding]:
+    """Compare what the identity provider publishes with the stack."""
+    provider = seen(facts.identity)
+    if provider is None:
+        return
+    if provider.keys_problem:
+        if not unreachable:
+            yield found("IDENTITY_PROVIDER_UNREACHABLE", provider.keys_problem, "identity")
+    elif not ALGORITHMS & provider.algorithms:
+        published = listed(sorted(provider.algorithms)) if provider.algorithms else "none"
+        text = f"keys for signatures by {published}; Camunda verifies {listed(sorted(ALGORITHMS))}"
+        yield found("ISSUER_DIFFERS", text, "keys")
+    for name, published, ours in (
+        ("issuer", provider.issuer, facts.outputs.get("OidcIssuer", "")),
+        ("token endpoint", provider.token_endpoint, facts.outputs.get("OidcTokenUrl", "")),
+    ):
+        if published != ours:
+            text = f"its {name} is {published!r}, that of the stack {ours!r}"
+            yield found("ISSUER_DIFFERS", text, name)
 
 
 def _stack(facts: Facts) -> Iterator[Finding]:
@@ -500,7 +617,7 @@ def _unreachable(facts: Facts) -> bool:
 
 def _explained_otherwise(facts: Facts, source: str) -> bool:
     """Return whether another finding explains why a source did not respond."""
-    if source == "gateways":
+    if source in {"gateways", "token"}:
         return seen(facts.topology) is None
     if source not in {"topology", "configuration", "exporting", "backups"}:
         return False
@@ -1039,16 +1156,160 @@ def _backups(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
     if not backups.enabled:
         yield found("BACKUP_DISABLED", "the brokers report that no backup is configured")
         return
+    late, count = overdue(facts.outputs.get("BackupSchedule", "")), partition_count(facts)
+    partitions = range(1, count + 1)
+    held = {one for one, last in backups.latest.items() if last is not None}
+    yield from _ages(backups, partitions, at - late, memory, at)
+    yield from _held(held, partitions, at - memory.first_at >= late)
+    ranges = backups.ranges or ()
+    unclear = unknown_partitions(ranges, sorted(held))
+    if unclear:
+        text = f"the brokers report no range of the backups of partition {listed(unclear)}"
+        yield found("SOURCE_UNAVAILABLE", text, "backup ranges")
+    yield from _gaps(gaps(ranges), backups.left_out)
+    yield from _window(facts, at, memory, covered(ranges, partitions), late)
+
+
+def _ages(
+    backups: BackupStatus, partitions: range, oldest: datetime, memory: Memory, at: datetime
+) -> Iterator[Finding]:
     # A cluster that is watched for less than that need not have one yet.
-    oldest = at - BACKUP
     late = []
-    for partition in range(1, partition_count(facts) + 1):
+    for partition in partitions:
         last = backups.latest.get(partition)
         if (last or memory.first_at) < oldest:
-            hours = f"{int((at - last).total_seconds() // 3600)} hours old" if last else "none"
+            hours = f"{_hours(at - last)} old" if last else "none"
             late.append(f"{partition} ({hours})")
     if late:
         yield found("BACKUP_OLD", f"partition {listed(late)}")
+
+
+def _held(held: Collection[int], partitions: range, settled: bool) -> Iterator[Finding]:
+    """Compare the partitions of the newest backups with those of the cluster.
+
+    ``settled`` is false while the first backup may still be under way.
+    """
+    lacking, more = sorted({*partitions} - {*held}), sorted({*held} - {*partitions})
+    if not held or not partitions or not settled or not (lacking or more):
+        return
+    parts = [f"none of partition {listed(lacking)}"] if lacking else []
+    parts += [f"one of partition {listed(more)} too"] if more else []
+    yield found(
+        "BACKUP_OTHER_PARTITIONS",
+        f"the newest backups hold {len(held)} partitions, the cluster has {len(partitions)}: "
+        + "; ".join(parts),
+    )
+
+
+def _gaps(every: Sequence[Gap], left_out: int) -> Iterator[Finding]:
+    """Note gaps: backups go on after each of them, and nothing closes one.
+
+    What still fails is an old backup, and what is lost of the time to restore a short window.
+    """
+    if not every:
+        return
+    lines = [f"{one.partition} ({_utc(one.after)} to {_utc(one.before)})" for one in every]
+    more = f"; {left_out} more ranges lie within them" if left_out else ""
+    yield found("BACKUP_GAP", f"partition {listed(lines, 4)}{more}")
+
+
+def restore_window(facts: Facts) -> Span | None:
+    """Return the moments to which brokers and database can be restored; None if not known.
+
+    The database must not be newer than the newest backup of the brokers and not older than their
+    oldest one, so it is what both have in common, without the gaps within it.
+    https://docs.camunda.io/docs/self-managed/operational-guides/backup-restore/rdbms/rdbms-restore/
+    """
+    backups, database = seen(facts.backups), seen(facts.database)
+    if backups is None or database is None or database.span is None:
+        return None
+    ours = covered(backups.ranges or (), range(1, partition_count(facts) + 1))
+    return None if ours is None else ours.within(database.span)
+
+
+def _window(
+    facts: Facts, at: datetime, memory: Memory, ours: Span | None, late: timedelta
+) -> Iterator[Finding]:
+    """Compare what both backups can restore with what the stack's retention is to allow."""
+    database = seen(facts.database)
+    if database is None or database.status not in _SERVING:
+        return
+    theirs = database.span
+    if theirs is None:
+        text = "RDS reports no moments to which Aurora can be restored"
+        yield found("SOURCE_UNAVAILABLE", text, "restore window")
+        return
+    created = max(memory.first_at, database.created or memory.first_at)
+    promised, window, short = kept_days(facts), restore_window(facts), []
+    if promised is not None and database.days is not None and database.days < promised:
+        short.append(f"Aurora keeps its backups for {database.days} of {promised} days")
+    # Aurora can be restored to about five minutes ago, and to no moment before it was created.
+    if at - created >= late and at - theirs.end >= late:
+        short.append(f"Aurora can be restored to {_utc(theirs.end)} at most")
+    if ours is not None and window is not None:
+        both = f"the brokers' backups reach from {_span(ours)}, Aurora's from {_span(theirs)}"
+        since = max(created, memory.kept[1]) if memory.kept is not None else at
+        if window.empty and at - created >= late:
+            short.append(f"nothing can be restored: {both}")
+        elif promised is not None and not window.empty:
+            wanted = max(at - timedelta(days=promised), since)
+            missed = window.start - wanted
+            if missed > late + CLEANUP and missed > (at - wanted) * _MUCH:
+                length = f"{_length(at - window.start)} instead of {_length(at - wanted)}"
+                short.append(f"{length} can be restored: {both}")
+    if short:
+        yield found("RESTORE_WINDOW_SHORT", "; ".join(short))
+
+
+def kept_days(facts: Facts) -> int | None:
+    """Return for how many days both backups are kept; None where the stack does not show it."""
+    names = ("BackupRetentionDays", "DatabaseBackupRetentionDays")
+    return min(_number(facts.outputs, name) for name in names) or None
+
+
+def of_this_cluster(note: RehearsalNote | None, memory: Memory) -> RehearsalNote | None:
+    """Return the note of a rehearsal of this cluster; None for one of that name before it."""
+    return None if note is None or note.at < memory.first_at else note
+
+
+def _rehearsals(at: datetime, memory: Memory, rehearsed: RehearsalNote | None) -> Iterator[Finding]:
+    """Judge the last rehearsal. Without a schedule none is wanted, yet one that failed counts."""
+    last = of_this_cluster(rehearsed, memory)
+    if last is not None and last.failed:
+        why = f": {last.failure.rstrip('.')}" if last.failure else ""
+        yield found("REHEARSAL_FAILED", f"{last.operation_id} ended at {_utc(last.at)}{why}")
+    if memory.rehearses is None:
+        return
+    schedule, since = memory.rehearses
+    limit = rehearsal_overdue(schedule)
+    if limit is None:
+        return
+    seen_at = f"the last one ended at {_utc(last.at)}" if last is not None else "there was none"
+    one = found("REHEARSAL_OLD", f"RehearsalSchedule is {schedule}; {seen_at}")
+    if last is not None and at - last.at < limit:
+        return
+    if at - since < limit:
+        # The schedule is new: its first one is still to come, and until then nothing is shown.
+        explained_by = f"the schedule is there since {_utc(since)}"
+        one = replace(one, severity=Severity.INFO, explained_by=explained_by)
+    yield one
+
+
+def _utc(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def _span(one: Span) -> str:
+    return f"{_utc(one.start)} to {_utc(one.end)}"
+
+
+def _hours(lasts: timedelta) -> str:
+    hours = int(lasts.total_seconds() // 3600)
+    return f"{hours} hour" if hours == 1 else f"{hours} hours"
+
+
+def _length(lasts: timedelta) -> str:
+    return _hours(lasts) if lasts < timedelta(days=2) else f"{lasts.days} days"
 
 
 def _parts(facts: Facts, at: datetime) -> Iterator[Finding]:
@@ -1063,6 +1324,8 @@ def _parts(facts: Facts, at: datetime) -> Iterator[Finding]:
     if lost:
         yield found("SECRET_MISSING", listed(lost))
     yield from _passwords(facts, at)
+    yield from _former(facts, at)
+    yield from _ways(facts, at)
     certificate = seen(facts.certificate)
     if certificate is not None:
         left = None if certificate.not_after is None else certificate.not_after - at
@@ -1072,16 +1335,60 @@ def _parts(facts: Facts, at: datetime) -> Iterator[Finding]:
             yield found("CERTIFICATE_EXPIRING", f"{max(left.days, 0)} days left")
 
 
+def _ways(facts: Facts, at: datetime) -> Iterator[Finding]:
+    """Note what is open for a limited time, and report what is open beyond its end."""
+    management = seen(facts.management)
+    if management is None or not management.opened:
+        return
+    sources = listed(management.sources) or "no range"
+    if management.until is None:
+        yield found("MANAGEMENT_OPEN_TOO_LONG", f"its end cannot be read; from {sources}")
+    elif at - management.until > OVERDUE:
+        until = f"{management.until:%Y-%m-%d %H:%M} UTC"
+        yield found("MANAGEMENT_OPEN_TOO_LONG", f"it was to end at {until}; from {sources}")
+    else:
+        until = f"{management.until:%Y-%m-%d %H:%M} UTC"
+        yield found("MANAGEMENT_OPEN", f"until {until}, from {sources}")
+
+
 def _passwords(facts: Facts, at: datetime) -> Iterator[Finding]:
     """Note the age of every password once one is older than the cluster's ``SecretAgeDays``."""
     limit = _number(facts.outputs, "SecretAgeDays")
     ages = {
         one.name: (at - one.since).days
         for one in seen(facts.secrets) or ()
-        if one.since is not None and not one.problem
+        if one.since is not None
+        and not one.problem
+        and not (facts.outputs.uses_oidc and one.name in UNUSED_WITH_OIDC)
     }
     if limit and any(days >= limit for days in ages.values()):
         yield found("SECRET_OLD", listed([f"{name}: {ages[name]} days" for name in ages]))
+
+
+def _former(facts: Facts, at: datetime) -> Iterator[Finding]:
+    """Note what restores have replaced, and report what is kept for longer than was wanted.
+
+    Since when it is not in use is known by the creation of what replaced it.
+    """
+    beside = seen(facts.former) or ()
+    database = seen(facts.database)
+    present = database.created if database is not None else None
+    days = _number(facts.outputs, "FormerDataDays")
+    kept: list[str] = []
+    expired: list[str] = []
+    for one in beside:
+        if one.copy:
+            continue
+        replaced = replaced_at(one, beside, present)
+        if replaced is None:
+            kept.append(f"{one.name}, replaced at a time that is not known")
+            continue
+        age = (at - replaced).days
+        (expired if age >= days else kept).append(f"{one.name}, replaced {age} days ago")
+    if expired:
+        yield found("FORMER_DATA_EXPIRED", listed(expired))
+    if kept:
+        yield found("FORMER_DATA", listed(kept))
 
 
 def _number(outputs: Mapping[str, str], name: str) -> int:

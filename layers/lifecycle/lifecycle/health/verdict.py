@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.camunda.json_reader import integer, items, mapping, moment, text
 from lifecycle.camunda.topology import MemberState
@@ -28,12 +28,14 @@ from lifecycle.health.rules import (
     Missing,
     Running,
     findings,
+    of_this_cluster,
     remember,
 )
 from lifecycle.times import written
 
 if TYPE_CHECKING:
     from lifecycle.health.facts import Facts
+    from lifecycle.operation.rehearsal_note import RehearsalNote
     from lifecycle.operation.scaling_note import ScalingNote
 
 # Checks in a row that change the notified verdict.
@@ -68,6 +70,7 @@ class Record:
     newest first, ``shown`` those of the same checks with everything that was found; ``changes``
     when the notified verdict changed, newest first; ``undelivered`` when a notification was decided
     whose delivery is not recorded; ``counted_at`` when a check last went into ``confirmed``.
+    ``rehearsal`` is what the last rehearsal showed (``RehearsalNote.as_dict``), None without one.
     """
 
     cluster: str
@@ -87,6 +90,7 @@ class Record:
     counted_at: datetime | None = None
     shown: tuple[Verdict, ...] = ()
     counts: Counts = NOT_COUNTED
+    rehearsal: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,14 +170,17 @@ def assess(
     seconds: float = 0.0,
     scheduled: bool = True,
     scaling: ScalingNote | None = None,
+    rehearsed: RehearsalNote | None = None,
 ) -> Assessment:
     """Evaluate what a check found, compared with the check before.
 
-    ``scaling`` is what the last one left. A check that is not ``scheduled`` shows what it found,
-    and changes the notified verdict only if no other check counted within a minute.
+    ``scaling`` and ``rehearsed`` are what the last ones left. A check that is not ``scheduled``
+    shows what it found, and changes the notified verdict only if no other check counted within a
+    minute.
     """
     memory = remember(facts, at, before.memory if before else None, running)
-    found = findings(facts, at, memory, running, scaling)
+    found = findings(facts, at, memory, running, scaling, rehearsed=rehearsed)
+    last = of_this_cluster(rehearsed, memory)
     every = now = verdict(found)
     if _is_being_made(now, before, running):
         now = Verdict.PROVISIONING
@@ -214,6 +221,7 @@ def assess(
         counted_at=at if counts or before is None else before.counted_at,
         shown=shown,
         counts=count(facts),
+        rehearsal=last.as_dict() if last is not None else None,
     )
     return Assessment(record, notification)
 
@@ -305,6 +313,7 @@ def as_document(record: Record) -> str:
             "seconds": record.seconds,
             "countedAt": _stamp(record.counted_at),
             "counts": asdict(record.counts),
+            "rehearsal": record.rehearsal,
             "memory": {
                 "firstAt": stamp(memory.first_at),
                 "change": list(memory.change) if memory.change else None,
@@ -323,6 +332,10 @@ def as_document(record: Record) -> str:
                 },
                 "differs": {name: stamp(since) for name, since in memory.differs.items()},
                 "dropped": dict(memory.dropped),
+                "kept": [memory.kept[0], stamp(memory.kept[1])] if memory.kept else None,
+                "rehearses": [memory.rehearses[0], stamp(memory.rehearses[1])]
+                if memory.rehearses
+                else None,
             },
         }
     )
@@ -394,11 +407,14 @@ def _record(found: Mapping[str, object]) -> Record:
                 name: integer({"dropped": value}, "dropped")
                 for name, value in mapping(memory.get("dropped") or {}, "dropped").items()
             },
+            kept=_kept(memory["kept"]) if memory.get("kept") else None,
+            rehearses=_rehearses(memory["rehearses"]) if memory.get("rehearses") else None,
         ),
         seconds=_seconds(found.get("seconds")),
         counts=_counts(mapping(found.get("counts") or {}, "counts")),
         counted_at=moment(found, "countedAt"),
         shown=tuple(Verdict(str(one)) for one in items(found.get("shown", confirmed), "shown")),
+        rehearsal=mapping(found["rehearsal"], "rehearsal") if found.get("rehearsal") else None,
     )
 
 
@@ -410,6 +426,16 @@ def _pair(value: object) -> tuple[int, int]:
 def _exported(value: object) -> tuple[int, datetime]:
     position, since = items(value, "exported")
     return integer({"position": position}, "position"), read_moment(str(since))
+
+
+def _kept(value: object) -> tuple[int, datetime]:
+    days, since = items(value, "kept")
+    return integer({"days": days}, "days"), read_moment(str(since))
+
+
+def _rehearses(value: object) -> tuple[str, datetime]:
+    schedule, since = items(value, "rehearses")
+    return text({"schedule": schedule}, "schedule"), read_moment(str(since))
 
 
 def _missing(value: object) -> Missing:

@@ -37,6 +37,10 @@ LONG: Final[Mapping[str, timedelta]] = {
     "scale": timedelta(minutes=120),
     "restart": timedelta(minutes=90),
     "rotate": timedelta(minutes=60),
+    "manage": timedelta(minutes=15),
+    "backup": timedelta(minutes=90),
+    "restore": timedelta(minutes=120),
+    "rehearse": timedelta(minutes=240),
     "teardown": timedelta(minutes=60),
 }
 """By machine: after this time without an end, counted from the start or the last redrive, a message

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lifecycle.operation.arns import MachineArns
 
 _PLANNED: Final = ("provision", "scale", "teardown")
-_DRY: Final = ("restart", "rotate", "teardown")
+_DRY: Final = ("restart", "rotate", "manage", "teardown", "restore")
 _TOPIC: Final = "topic"
 _CLUSTER: Final = "cluster"
 _CHAT: Final = "chat"

@@ -8,17 +8,19 @@ a principal that may change the control stack.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
+from lifecycle.cluster.trial import is_rehearsal_trial
 from lifecycle.cluster.validation import Problem
 from lifecycle.errors import AwsUnavailable, SecondApproverRequired
 from lifecycle.operation.idempotency import LONGEST_NAME, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from lifecycle.cluster.ports import Clock
     from lifecycle.operation.model import Operation
@@ -32,6 +34,8 @@ OF_AWS: Final = "a notice of AWS Health"
 """Caller of the restarts before AWS retires tasks, in the records; callers of the API are ARNs."""
 PATTERN: Final = rf"[A-Za-z0-9_.-]{{1,{LONGEST_NAME}}}"
 LIFETIME: Final = timedelta(days=1)
+OF_REHEARSAL: Final = "a rehearsal"
+"""Caller of the operations that a rehearsal starts: of a backup, and of the trial alone."""
 OF_POOLS: Final = "CognitoIdentityCredentials"
 """Name of every session of every identity pool, of any user."""
 POOL_USER: Final = (
@@ -128,6 +132,14 @@ class Reviewed:
         return f'make a dry run of exactly this request ("{DRY_RUN}": true), and name its operation'
 
 
+# What needs no review from whom: no caller of the API is called so.
+_BY_ITSELF: Final[Mapping[str, str]] = {
+    "restart": OF_AWS,
+    "restore": OF_REHEARSAL,
+    "teardown": OF_REHEARSAL,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class SecondApprover:
     """The rule and its ports. ``machines`` are those under it."""
@@ -167,9 +179,13 @@ class SecondApprover:
         """Refuse a running operation of a machine under the rule unless it was reviewed.
 
         A restart before AWS retires tasks needs no review: AWS would replace them without regard to
-        partitions. Raises ``SecondApproverRequired``.
+        partitions. What a rehearsal starts changes nothing but its trial. Raises
+        ``SecondApproverRequired``.
         """
-        if operation.machine == "restart" and self._is_of_aws(operation):
+        by_itself = _BY_ITSELF.get(operation.machine, "")
+        if by_itself == OF_REHEARSAL and not is_rehearsal_trial(operation.cluster):
+            by_itself = ""
+        if by_itself and self._is_of(operation, by_itself):
             return
         if operation.machine in self.machines or reviewed.operation_id:
             self._refuse(reviewed, self.caller(operation))
@@ -183,10 +199,10 @@ class SecondApprover:
         if machine in self.machines or reviewed.operation_id:
             self._refuse(reviewed, principal_of(caller_arn, self.personal_sessions))
 
-    def _is_of_aws(self, operation: Operation) -> bool:
-        """Whether the handling of retirements recorded an operation with the input that it has."""
+    def _is_of(self, operation: Operation, caller: str) -> bool:
+        """Whether that caller recorded an operation with the input that it has."""
         record = self.operations.find(operation.operation_id, operation.machine)
-        if record is None or record.caller != OF_AWS:
+        if record is None or record.caller != caller:
             return False
         execution = self.executions.describe(record.execution_arn)
         if execution is None:

@@ -7,16 +7,19 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle import __version__
+from lifecycle.cluster.access import access
 from lifecycle.cluster.names import stack_name
 from lifecycle.errors import AwsUnavailable, Failure, LifecycleError
-from lifecycle.observability import of_aws
+from lifecycle.observability import logger, of_aws
 from lifecycle.operation.page import keep_page
 from lifecycle.operation.progress import with_waits
+from lifecycle.operation.rehearsal_note import MACHINE, note_of
 from lifecycle.pages.operation import operation_page
 from lifecycle.times import written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from lifecycle.cluster.ports import Stacks
     from lifecycle.operation.announce import Announcer
@@ -52,7 +55,10 @@ class Finisher:
 
         ``outcome`` is what the machine has to report beside the result, under names of its own.
         """
-        report = self._end(operation, request, {"result": "SUCCEEDED", **outcome})
+        ended: dict[str, Any] = {"result": "SUCCEEDED", **outcome}
+        if operation.machine == "provision":
+            ended["access"] = self._access(operation.cluster)
+        report = self._end(operation, request, ended)
         self.journal.give_back(operation)
         return report
 
@@ -141,6 +147,20 @@ class Finisher:
             facts += self._counts(stack.outputs.ecs_cluster, names)
         return "; ".join(facts)
 
+    def _access(self, cluster: str) -> dict[str, Any] | None:
+        """Return how the cluster is reached; work that is done does not fail for it.
+
+        Tasks are not read: a report is kept, and the tasks of that moment are soon gone. None where
+        the stack cannot be read.
+        """
+        name = stack_name(self.control_stack, cluster)
+        try:
+            stack = self.stacks.describe(name)
+        except Exception as error:  # noqa: BLE001 - raised again unless it is known
+            logger.warning("No access in the report", extra={"reason": _unread(name, error)})
+            return None
+        return None if stack is None else access(stack, None)
+
     def _availability(self, operation: Operation) -> str:
         try:
             held = self.journal.locks.held(operation.ecs_cluster)
@@ -171,6 +191,8 @@ class Finisher:
     ) -> dict[str, Any]:
         now = self.journal.clock.now()
         ended_at = written(now)
+        if operation.machine == MACHINE:
+            self._note_rehearsal(operation, ended, now)
         key = f"operations/{operation.cluster}/{operation.machine}/{operation.operation_id}.json"
         record = self.journal.operations.find(operation.operation_id, operation.machine)
         timeline, waits = (record.timeline, record.waits) if record else ((), ())
@@ -215,6 +237,17 @@ class Finisher:
             raise AwsUnavailable("EventBridge did not take the event on the operation's end.")
         self.journal.operations.end(operation, result=ended["result"], report=stored, now=now)
         return report
+
+    def _note_rehearsal(
+        self, operation: Operation, ended: Mapping[str, Any], now: datetime
+    ) -> None:
+        """Leave what it showed for health checks and restores; one place for every way to end."""
+        note = note_of(ended, operation.operation_id, now)
+        if note is None:
+            return
+        note = note.after(self.journal.operations.rehearsal(operation.cluster))
+        if note is not None:
+            self.journal.operations.note_rehearsal(operation.cluster, note)
 
 
 def _unread(what: str, error: Exception) -> str:

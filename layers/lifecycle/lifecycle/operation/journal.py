@@ -224,7 +224,7 @@ def acquire(lock: Lock, locks: Locks, executions: Executions, clock: Clock) -> N
     foreign = locks.take(lock)
     if foreign is not None:
         if foreign.is_of_execution and executions.is_running(foreign.owner):
-            raise _busy(foreign)
+            raise busy(foreign)
         # Of what is no execution, Step Functions returns InvalidArn.
         ended = foreign.is_of_execution and executions.has_ended(foreign.owner)
         free = free_from(foreign, ended=ended)
@@ -232,10 +232,11 @@ def acquire(lock: Lock, locks: Locks, executions: Executions, clock: Clock) -> N
             raise _ended_just_now(foreign, free - now)
         foreign = locks.take(lock, instead_of=foreign)
     if foreign is not None:
-        raise _busy(foreign)
+        raise busy(foreign)
 
 
-def _busy(foreign: Lock) -> ClusterBusy:
+def busy(foreign: Lock) -> ClusterBusy:
+    """Return the error of a cluster that another operation holds."""
     return ClusterBusy(
         f"ECS cluster {foreign.ecs_cluster} is held by operation {foreign.operation_id} "
         f"({foreign.owner}); nothing was changed.",

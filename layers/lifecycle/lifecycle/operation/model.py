@@ -41,6 +41,17 @@ class Operation:
             ecs_cluster=state.get("ecsCluster", ""),
         )
 
+    def as_state(self) -> dict[str, str]:
+        """Return it as a state machine carries it."""
+        return {
+            "id": self.operation_id,
+            "executionArn": self.execution_arn,
+            "cluster": self.cluster,
+            "machine": self.machine,
+            "startedAt": self.started_at,
+            "ecsCluster": self.ecs_cluster,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Acting:

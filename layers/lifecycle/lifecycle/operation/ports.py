@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lifecycle.operation.events import Event
     from lifecycle.operation.model import Acting, Lock, Operation
     from lifecycle.operation.record import Execution, Record, Stage, Stored
+    from lifecycle.operation.rehearsal_note import RehearsalNote
     from lifecycle.operation.scaling_note import ScalingNote
 
 
@@ -213,6 +214,14 @@ class Operations(Protocol):
 
     def scaling(self, cluster: str) -> ScalingNote | None:
         """What the last scaling of the cluster left; None when there was none."""
+        ...
+
+    def note_rehearsal(self, cluster: str, note: RehearsalNote) -> None:
+        """Leave what a rehearsal showed; the last one replaces that before."""
+        ...
+
+    def rehearsal(self, cluster: str) -> RehearsalNote | None:
+        """What the last rehearsal of a cluster left; None when there was none."""
         ...
 
     def end(self, operation: Operation, *, result: str, report: Stored, now: datetime) -> None:

@@ -50,7 +50,7 @@ STYLE: Final = (
     f"@media (prefers-color-scheme:dark){{:root{{{_variables(1)}}}}}"
     """
 *{box-sizing:border-box}
-body{margin:0;background:var(--ground);color:var(--text);
+body{margin:0;background:var(--ground);color:var(--text);overflow-wrap:break-word;
 font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","DejaVu Sans",sans-serif}
 main,header,footer{max-width:68rem;margin:0 auto;padding:0 1rem}
 header{padding-top:1.5rem}

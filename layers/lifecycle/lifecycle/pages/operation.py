@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from lifecycle.pages.access import log_in, management
 from lifecycle.pages.grid import drawn, of_topology, rows_of
 from lifecycle.pages.look import document
 from lifecycle.pages.markup import Child, Html, joined, tag
@@ -36,6 +37,10 @@ _VERBS: Final[Mapping[str, str]] = {
     "scale": "Scaling",
     "restart": "Restart",
     "rotate": "Rotation of passwords",
+    "manage": "Way in for a limited time",
+    "backup": "Backup",
+    "restore": "Restore",
+    "rehearse": "Rehearsal of a restore",
     "teardown": "Teardown",
 }
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
@@ -45,7 +50,9 @@ _CONSOLES: Final[Mapping[str, str]] = {
     "aws-us-gov": "console.amazonaws-us-gov.com",
 }
 # What a request carries for the machine, or is shown elsewhere.
-_OF_MACHINE: Final = frozenset({"cluster", "clusterName", "stack", "ecsCluster"})
+_OF_MACHINE: Final = frozenset(
+    {"cluster", "clusterName", "stack", "ecsCluster", "backup", "needsBackup"}
+)
 _STAGES: Final = (("before", "Before"), ("during", "During"), ("after", "After"))
 
 
@@ -66,6 +73,12 @@ def operation_page(report: Mapping[str, Any]) -> str:
         main=(
             _failure(report),
             _figures(report),
+            section("Log in", log_in(part(report, "access"))),
+            section("Management API", management(part(report, "managementAccess"))),
+            section("Backup", _backup(part(report, "backup"))),
+            section("Restored", _restored(part(report, "restored"))),
+            section("Rehearsal", _rehearsal(part(report, "rehearsal"))),
+            section("Compared", checks("Checks", checks_of(report, "rehearsal"))),
             section("Brokers and partitions", _topology(report)),
             section("Steps", timeline(report)),
             section("What was requested", _request(report)),
@@ -94,6 +107,76 @@ def _head(report: Mapping[str, Any]) -> Html:
     )
 
 
+def _restored(target: Mapping[str, Any]) -> Html:
+    """Show to what a restore went; nothing for another operation."""
+    if not target.get("backup"):
+        return Html("")
+    return facts(
+        ("To", at(target.get("at"))),
+        ("Backup of the brokers", code(text(target, "backup"))),
+        ("Snapshot of the database", code(text(target, "snapshot"))),
+        ("Database as of", at(target.get("databaseAt")) if target.get("databaseAt") else None),
+        ("Number of the data", text(target, "generation")),
+    )
+
+
+def _rehearsal(found: Mapping[str, Any]) -> Html:
+    """Show how long it took to make a cluster of the backup; nothing for another operation."""
+    if not found.get("trial"):
+        return Html("")
+    operations, copied = part(found, "operations"), part(found, "copied")
+    took = _seconds(found.get("recoverySeconds"))
+    return facts(
+        ("Result", chip(text(found, "result") or "UNKNOWN")),
+        ("Recovery time", took or "not measured: the restore did not come to its end"),
+        ("Backup of the brokers", code(text(found, "backup"))),
+        ("As of", at(found.get("at")) if found.get("at") else None),
+        ("Copied for it", _copied(copied) if copied else None),
+        ("Trial", code(text(found, "trial"))),
+        *(
+            (verb.capitalize(), _child(part(operations, verb)))
+            for verb in ("backup", "restore", "teardown")
+            if part(operations, verb)
+        ),
+    )
+
+
+def _child(one: Mapping[str, Any]) -> Html:
+    """Name an operation that a rehearsal started, how it ended, and after how long."""
+    took = _seconds(one.get("seconds"))
+    return joined(
+        (
+            code(text(one, "operationId")),
+            f" {text(one, 'status')}",
+            f" after {took}" if took else None,
+        )
+    )
+
+
+def _copied(copied: Mapping[str, Any]) -> str:
+    return f"{text(copied, 'objects')} objects of the backup bucket, {text(copied, 'bytes')} bytes"
+
+
+def _seconds(given: object) -> str:
+    return f"{given // 60} min {given % 60} s" if isinstance(given, int) else ""
+
+
+def _backup(backup: Mapping[str, Any]) -> Html:
+    """Show the pair that an operation took or found; nothing where there is none."""
+    if not backup.get("id"):
+        return paragraph(text(backup, "reason")) if text(backup, "reason") else Html("")
+    return facts(
+        ("Backup of the brokers", code(text(backup, "id"))),
+        ("State", text(backup, "state")),
+        ("For this operation", text(backup, "status")),
+        ("From", at(backup.get("at"))),
+        ("Partitions", text(backup, "partitions")),
+        ("Version of the brokers", text(backup, "version")),
+        ("Snapshot of the database", code(text(backup, "snapshot") or "none")),
+        ("Snapshot from", at(backup.get("snapshotAt")) if backup.get("snapshotAt") else None),
+    )
+
+
 def _failure(report: Mapping[str, Any]) -> Html:
     error = text(report, "error")
     if not error:
@@ -115,7 +198,7 @@ def _failure(report: Mapping[str, Any]) -> Html:
 
 def _figures(report: Mapping[str, Any]) -> Html:
     verification = part(report, "verification")
-    found = checks_of(report, "verification")
+    found = checks_of(report, "verification") or checks_of(report, "rehearsal")
     passed = sum(text(one, "result") == "PASS" for one in found)
 
     def counts(unit: str) -> str:
@@ -127,6 +210,7 @@ def _figures(report: Mapping[str, Any]) -> Html:
 
     change = part(verification, "change")
     return tiles(
+        ("recovery time", _seconds(part(report, "rehearsal").get("recoverySeconds"))),
         ("brokers", counts("brokers")),
         ("partitions", counts("partitions")),
         ("steps of Camunda's change", text(change, "operations") if change.get("id") else ""),

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.cluster import front_door, ways_in
+from lifecycle.cluster.authentication import is_one_way
 from lifecycle.cluster.backups import expectation
-from lifecycle.cluster.prices import NOT_INCLUDED, Cost, Size, monthly_cost
+from lifecycle.cluster.prices import Cost, Size, monthly_cost, not_included
 from lifecycle.cluster.stack import DATA_TYPES, RUNNING_TYPES, is_half_made
 from lifecycle.cluster.trial import is_trial
 from lifecycle.plans.critical_path import START, critical_path
+from lifecycle.preflight import backup_gate
+from lifecycle.preflight.checks import FRESH_BACKUP, WAY_BACK
 from lifecycle.preflight.database_change import VERSION, interruptions
-from lifecycle.preflight.way_back import ACCEPT, FRESH
+from lifecycle.preflight.way_back import ACCEPT, crosses_minor
+from lifecycle.provisioning import identity_provider
 from lifecycle.services.definition import BROKERS, CONNECTORS
 from lifecycle.services.image_digests import warnings as image_warnings
 from lifecycle.services.images import shown, versions
@@ -110,6 +114,7 @@ def render(
         "tags": list(situation.tags),
         "settings": changes_of_settings(*situation.settings),
         "restore": _restore(situation.after),
+        "backup": _backup(situation, preflight),
         "data": _data(change_set.changes),
         "services": list(situation.services),
         "rendered": dict(situation.rendered),
@@ -248,9 +253,10 @@ def _warnings(situation: PlanInput) -> list[str]:
     if situation.before and before and after and before[:2] != after[:2]:
         found.append(
             f"There is no way back from {shown(after)} to {shown(before)} once a broker runs the "
-            "new version: data is migrated forwards only. The plan can be applied only with a "
-            "completed backup of the brokers and a snapshot of the database, none older than "
-            f'{FRESH // timedelta(hours=1)} hours, or with "{ACCEPT}": true beside changeSet.'
+            "new version: data is migrated forwards only. Applying the plan begins with a "
+            "completed backup of the brokers and a snapshot of the database, taken where none "
+            f"is younger than {backup_gate.max_age_hours(situation.before)} hours, and is refused "
+            f'without both, unless "{ACCEPT}" is true beside changeSet.'
         )
     if _loses_zones(situation.before, situation.after):
         found.append(
@@ -259,6 +265,16 @@ def _warnings(situation: PlanInput) -> list[str]:
             "export later, and Operate, Tasklist and searches show no new data. With "
             '"DatabaseInstances": 2 a reader takes over within a minute or two.'
         )
+    found += front_door.consequences(situation.before, situation.after)
+    encrypted = all(front_door.has_certificate(one) for one in (situation.before, situation.after))
+    if encrypted and any("SslPolicy" in one.properties for one in situation.change_set.changes):
+        found.append(
+            "The TLS policy of the load balancers changes: connections that offer none of the "
+            "protocols and ciphers of the new one are rejected from then on "
+            "(docs/front-door.md). Tasks are not replaced for it."
+        )
+    found += ways_in.consequences(situation.before, situation.after)
+    found += identity_provider.consequences(situation.before, situation.after)
     found += image_warnings(situation.images)
     return found + interruptions(situation.before, situation.after)
 
@@ -316,7 +332,34 @@ def _costs(situation: PlanInput) -> dict[str, Any]:
         if situation.before
         else {**after.as_dict(), "total": "0.00", "items": {}, "missing": []}
     )
-    return {"before": before, "after": after.as_dict(), "notIncluded": NOT_INCLUDED}
+    return {
+        "before": before,
+        "after": after.as_dict(),
+        "notIncluded": not_included(situation.region, situation.prices),
+    }
+
+
+def _backup(situation: PlanInput, preflight: Mapping[str, Any]) -> str:
+    """What has to be there before the first broker is replaced, and what there is now."""
+    if not _rolls(situation).get(BROKERS):
+        return ""
+    step = crosses_minor(situation.before, situation.after)
+    seen = next(
+        (
+            f" Now: {one['seen']}."
+            for one in preflight.get("checks", ())
+            if one["name"] in {FRESH_BACKUP, WAY_BACK}
+        ),
+        "",
+    )
+    hours = backup_gate.max_age_hours(situation.before)
+    what = "backup of the brokers" + (" and snapshot of the database" if step else "")
+    return (
+        f"Before the infrastructure changes and the first broker is replaced, a completed {what} "
+        f"younger than {hours} hours ({backup_gate.PARAMETER}) is needed; where there is none, it "
+        f"is taken first, and without it nothing is changed.{seen} To go without: "
+        f'"{ACCEPT if step else backup_gate.ACCEPT}": true beside changeSet.'
+    )
 
 
 def _restore(parameters: Mapping[str, str]) -> str:
@@ -350,10 +393,15 @@ def _undo(situation: PlanInput, kind: str, parameters: Sequence[Mapping[str, str
         return f"Remove the cluster with the teardown machine: {confirm}"
     # Aurora never goes back to a former version.
     onward = [p["to"] for p in parameters if p["name"] == VERSION]
+    stays = (
+        {VERSION, *identity_provider.ONE_WAY}
+        if is_one_way(situation.before, situation.after)
+        else {VERSION}
+    )
     former = {
         str(p["name"]): p["from"]
         for p in parameters
-        if p["from"] is not None and p["name"] != VERSION
+        if p["from"] is not None and p["name"] not in stays
     }
     tags = {str(tag["name"]): tag["from"] for tag in situation.tags}
     settings = settings_back(*situation.settings)
@@ -364,11 +412,13 @@ def _undo(situation: PlanInput, kind: str, parameters: Sequence[Mapping[str, str
         f"Plan and apply the previous values: {back}"
         if former or tags or settings
         else "No parameter can be reverted."
-        if onward
+        if onward or len(stays) > 1
         else "No parameter changes: deploy the previous version of the application, plan and apply."
     )
     if onward:
         words += f" Aurora stays at {onward[0]}: to go back, restore a snapshot into a new cluster."
+    if len(stays) > 1:
+        words += " The login stays oidc: to go back to passwords, provision a new cluster."
     lost = [
         change.logical_id
         for change in situation.change_set.changes

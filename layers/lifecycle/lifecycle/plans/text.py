@@ -54,6 +54,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
     lines += [*_wrapped(f"Expected duration: {least} to {most} minutes{_path(plan)}."), ""]
     lines += [*_cost(plan["cost"]), ""]
     lines += [*_wrapped(plan["restore"]), ""]
+    lines += [*_wrapped(plan["backup"]), ""] if plan["backup"] else []
     if plan["status"] == "READY":
         lines += [*_wrapped("To stop: " + plan["stop"]), *_wrapped("To undo: " + plan["undo"])]
         lines += ["", "To apply, start the provision machine with:", _json(plan["apply"])]

@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.cluster import front_door, ways_in
+from lifecycle.cluster.authentication import OIDC, is_one_way, way_in
 from lifecycle.cluster.broker_memory import WORKSPACE
 from lifecycle.cluster.checks import Check, Result
 from lifecycle.cluster.freeze import frozen_because
@@ -21,10 +23,21 @@ from lifecycle.cluster.names import (
 from lifecycle.cluster.stack import Stack, present_parameters
 from lifecycle.cluster.stack_decisions import StackAction, decide_on
 from lifecycle.errors import LifecycleError, PreflightFailed
+from lifecycle.preflight import backup_gate
 from lifecycle.preflight.database_change import Step, engine_step
+from lifecycle.preflight.hosted_zone import NAME as NAME_OF_ZONE
+from lifecycle.preflight.hosted_zone import check_zone
 from lifecycle.preflight.key_policy import NEEDED
 from lifecycle.preflight.service_roles import check_service_roles
-from lifecycle.preflight.way_back import ACCEPT, REPORTS_READINESS, lacking
+from lifecycle.preflight.sources import NAME as NAME_OF_SOURCES
+from lifecycle.preflight.sources import check_sources
+from lifecycle.preflight.way_back import (
+    ACCEPT,
+    COMPLETED,
+    REPORTS_READINESS,
+    lacking,
+    lacking_backup,
+)
 from lifecycle.services.autoscaling import acting, check_brokers
 from lifecycle.services.definition import BROKERS, CONNECTORS
 from lifecycle.services.images import (
@@ -49,8 +62,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lifecycle.cluster.freeze import Freeze
+    from lifecycle.cluster.management_access import ManagementAccess
+    from lifecycle.preflight.hosted_zone import HostedZone
     from lifecycle.preflight.key_policy import KeyPolicy
     from lifecycle.preflight.service_roles import ServiceRoles
+    from lifecycle.preflight.sources import Sources
     from lifecycle.preflight.way_back import Backup, Snapshot
     from lifecycle.services.autoscaling import ScalableTarget
 
@@ -81,6 +97,7 @@ FARGATE_ZONES: Final[Mapping[str, frozenset[str]]] = {
 }
 _CONNECTORS_TASK: Final = ("ConnectorsImage", "ConnectorsCpu", "ConnectorsMemory")
 _ZONES: Final = 3
+_MANAGEMENT: Final = "ManagementListener"
 RETIREMENT: Final = "fargateTaskRetirementWaitPeriod"
 _DNS_LABEL: Final = 63
 
@@ -120,6 +137,7 @@ class Network:
     subnets: tuple[Subnet, ...]
     endpoints: frozenset[str] = frozenset()
     unused_endpoints: Mapping[str, str] = field(default_factory=dict)
+    vpc: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +182,11 @@ class Live:
     connectors: int
 
 
+WAY_BACK: Final = "way back"
+FRESH_BACKUP: Final = "fresh backup"
+_TAKEN: Final = "what is missing is taken before the first change"
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What was found. None where it could not be read; ``unread`` then has the reason, by field.
@@ -171,8 +194,8 @@ class Facts:
     ``live`` and ``engine`` are None for a cluster that is created, too. ``retirement_days`` is how
     long Fargate waits before it retires tasks, ``autoscaled`` are the scalable targets that are
     services of a living cluster. ``secrets`` are by ARN. ``control_stacks`` are the names of all
-    control stacks of account and region. ``backup`` and ``snapshot`` are read only before a step to
-    another minor version, ``now`` is when.
+    control stacks of account and region. ``snapshot`` is read only before a step to another minor
+    version, ``backup`` then and for a plan of a cluster whose brokers run, ``now`` is when.
     """
 
     account: str | None = None
@@ -193,6 +216,8 @@ class Facts:
     autoscaled: tuple[ScalableTarget, ...] | None = None
     secrets: Mapping[str, SecretSeen] | None = None
     https_certificate: Certificate | None = None
+    hosted_zone: HostedZone | None = None
+    sources: Sources | None = None
     kms_key: Key | None = None
     kms_key_policy: KeyPolicy | None = None
     service_roles: ServiceRoles | None = None
@@ -212,7 +237,8 @@ class Need:
     ``images`` are those of brokers and connectors; ``present_images`` those of a living cluster in
     the same order, else empty. ``versions`` and ``present_versions`` are theirs. ``database`` is
     the identifier of the living Aurora cluster and ``present_engine_version`` its stack's value
-    of it, both empty when there is none.
+    of it, both empty when there is none. ``names`` are the domain names that the cluster will have,
+    ``recorded`` those whose records its stack holds in ``hosted_zone`` already, perhaps half made.
     """
 
     stack: str
@@ -234,13 +260,30 @@ class Need:
     docker_hub: bool
     secrets: tuple[NamedSecret, ...] = ()
     certificate_arn: str = ""
-    domain_name: str = ""
+    names: tuple[str, ...] = ()
     kms_key_arn: str = ""
     present_certificate_arn: str = ""
-    present_domain_name: str = ""
+    present_names: tuple[str, ...] = ()
     present_kms_key_arn: str = ""
+    hosted_zone: str = ""
+    recorded: tuple[str, ...] = ()
+    requests_certificate: bool = False
+    validates: bool = False
+    """Whether ACM has yet to issue the certificate that is requested."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    present_parameters: Mapping[str, str] = field(default_factory=dict)
     collector: str = ""
     """Image of the collector beside each broker; empty without one."""
+    login: str = ""
+    """``oidc`` or ``basic``."""
+    one_way: bool = False
+    """Whether the cluster goes from passwords to an identity provider."""
+
+    @property
+    def names_sources(self) -> bool:
+        """Whether clients come from prefix lists or security groups."""
+        lists = ways_in.prefix_lists(self.parameters)
+        return bool(lists or ways_in.security_groups(self.parameters))
 
     @property
     def crosses_minor(self) -> bool:
@@ -292,13 +335,27 @@ class Need:
             docker_hub=not parameters["ImageRegistryPrefix"],
             secrets=named_secrets(parameters, settings),
             certificate_arn=parameters["CertificateArn"],
-            domain_name=parameters["DomainName"],
+            names=front_door.names(parameters),
             kms_key_arn=parameters["KmsKeyArn"],
             collector=parameters[COLLECTOR] if parameters[WORKSPACE] else "",
+            login=way_in(parameters),
+            one_way=is_one_way(present, parameters),
             present_certificate_arn=present.get("CertificateArn", ""),
-            present_domain_name=present.get("DomainName", ""),
+            present_names=front_door.names(present),
             present_kms_key_arn=present.get("KmsKeyArn", ""),
+            hosted_zone=parameters[front_door.ZONE],
+            recorded=_recorded(present_parameters(found), parameters),
+            requests_certificate=front_door.requests_certificate(parameters),
+            validates=front_door.requests_anew(present, parameters),
+            parameters=parameters,
+            present_parameters=present,
         )
+
+
+def _recorded(present: Mapping[str, str], parameters: Mapping[str, str]) -> tuple[str, ...]:
+    """Names in the zone of which a stack, complete or not, has created the records."""
+    same = present.get(front_door.ZONE) == parameters[front_door.ZONE]
+    return front_door.names(present) if same and front_door.has_records(present) else ()
 
 
 def check_all(
@@ -333,6 +390,8 @@ def check_all(
         checks.append(_way_back(need, facts, planning=planning, accepted=accept_no_way_back))
         if (need.present_versions.brokers or ()) >= REPORTS_READINESS:
             checks.append(_readiness(facts, planning=planning))
+    elif planning and (facts.backup is not None or "backup" in facts.unread):
+        checks.append(_fresh_backup(need, facts))
     if need.broker_vcpu or need.connectors_vcpu:
         checks.append(_vcpu(need, facts))
     if need.database_instances:
@@ -371,12 +430,17 @@ def check_all(
             "Choose a DatabaseInstanceClass that RDS offers in this region for this version.",
         ),
         *([_engine_step(need, facts, reviewed=reviewed)] if need.database else []),
+        *([_login(need, reviewed=reviewed)] if need.login == OIDC else []),
         *_network(need, facts),
         _bucket(facts),
         _retirement(facts),
     ]
     if need.certificate_arn:
         checks.append(_https_certificate(need, facts))
+    if need.hosted_zone:
+        checks.append(_hosted_zone(need, facts))
+    if need.names_sources:
+        checks.append(_sources(need, facts))
     if need.kms_key_arn:
         checks += [_kms_key(need, facts), _kms_key_policy(need, facts)]
     if need.secrets:
@@ -392,6 +456,45 @@ def check_all(
             )
         )
     return checks
+
+
+def opens_management(parameters: Mapping[str, str], present: Mapping[str, str]) -> bool:
+    """Whether the change gives the stack a listener on the management port that it has not yet."""
+    wanted, now = parameters.get(_MANAGEMENT, ""), present.get(_MANAGEMENT, "")
+    return wanted == "true" and now != "true"
+
+
+def check_management(access: ManagementAccess | None, *, unread: str, planning: bool) -> Check:
+    """A listener that was opened for a limited time has the port that the stack's needs.
+
+    A load balancer has one listener for each port; ``access`` is None where there is none. A plan
+    may be applied after the end, so that ``planning`` makes a warning of it.
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateListener.html
+    """
+    name, taken = "management port", Result.WARN if planning else Result.FAIL
+    if unread:
+        return Check(
+            name,
+            taken,
+            f"not known: {unread.rstrip('.')}",
+            "Start again when Elastic Load Balancing can be read.",
+        )
+    if access is None or access.listener is None:
+        return Check(name, Result.PASS, "no listener has the port that the stack's is to have")
+    if access.listener.until is None:
+        return Check(
+            name,
+            taken,
+            f"a listener that is not the stack's has port 9600 ({access.listener.arn})",
+            "Delete that listener, then start again.",
+        )
+    return Check(
+        name,
+        taken,
+        f"opened for a limited time, until {access.listener.until}: a second listener cannot have "
+        "port 9600",
+        "Close it before (camunda-ecs close-management), or wait for its end.",
+    )
 
 
 def check_partitions(parameters: Mapping[str, str], unread: str) -> Check:
@@ -562,22 +665,47 @@ def _upgrade(need: Need) -> Check:
 
 
 def _way_back(need: Need, facts: Facts, *, planning: bool, accepted: bool) -> Check:
-    """A restore is the only way back over a minor version: see ``preflight/way_back.py``."""
-    name = "way back"
+    """A restore is the only way back over a minor version: see ``preflight/way_back.py``.
+
+    What is missing is taken before the change. Where the brokers do not answer, that cannot be.
+    """
+    name = WAY_BACK
     before, after = shown(need.present_versions.brokers), shown(need.versions.brokers)
     step = f"no way back from {after} to {before} but a restore"
-    lacks = lacking(facts.backup, facts.snapshot, facts.now, facts.unread)
+    old = backup_gate.max_age(need.present_parameters)
+    lacks = lacking(facts.backup, facts.snapshot, facts.now, facts.unread, old)
     if not lacks:
         return Check(name, Result.PASS, f"{step}; a backup and a snapshot exist")
     seen = f"{step}, and {'; '.join(lacks)}"
     if accepted:
         return Check(name, Result.WARN, f"{seen}; accepted by {ACCEPT}", "None, if intended.")
+    if facts.backup is not None:
+        return Check(name, Result.PASS, f"{seen}; {_TAKEN}")
     return Check(
         name,
         Result.WARN if planning else Result.FAIL,
         seen,
-        "Wait until the brokers have made their next backup (BackupSchedule), and take a snapshot "
-        f'of the database (aws rds create-db-cluster-snapshot), or start with "{ACCEPT}": true',
+        "Start the brokers or make them reachable, so that a backup can be taken, or start with "
+        f'"{ACCEPT}": true',
+    )
+
+
+def _fresh_backup(need: Need, facts: Facts) -> Check:
+    """What a plan shows of the backup that replacing brokers needs (``backup_gate.py``)."""
+    lacks = lacking_backup(
+        facts.backup, facts.now, facts.unread, backup_gate.max_age(need.present_parameters)
+    )
+    if not lacks and facts.backup is not None and facts.backup.at is not None:
+        when = facts.backup.at.isoformat(timespec="minutes")
+        return Check(FRESH_BACKUP, Result.PASS, f"{COMPLETED}, from {when}")
+    if facts.backup is not None:
+        return Check(FRESH_BACKUP, Result.PASS, f"{lacks}; {_TAKEN}")
+    return Check(
+        FRESH_BACKUP,
+        Result.WARN,
+        lacks,
+        "If the plan replaces brokers, make them reachable, so that a backup can be taken, or "
+        f'apply it with "{backup_gate.ACCEPT}": true',
     )
 
 
@@ -673,6 +801,22 @@ def _offered(name: str, facts: Facts, topic: str, what: str, remedy: str) -> Che
     return Check(name, Result.PASS, f"{what} is offered")
 
 
+def _login(need: Need, *, reviewed: bool) -> Check:
+    """A cluster never leaves ``oidc`` again, so that a person sees first who is locked out."""
+    name = "login"
+    if not need.one_way:
+        return Check(name, Result.PASS, "through the identity provider")
+    seen = "from passwords to the identity provider, without a way back"
+    if reviewed:
+        return Check(name, Result.PASS, seen)
+    return Check(
+        name,
+        Result.FAIL,
+        seen,
+        "Create a plan, which names the administrators and what is refused meanwhile. Apply it.",
+    )
+
+
 def _engine_step(need: Need, facts: Facts, *, reviewed: bool) -> Check:
     """Aurora goes forwards only, to what RDS names; to a major version by a reviewed plan.
 
@@ -728,8 +872,8 @@ def _listed(versions_: frozenset[str]) -> str:
 def _https_certificate(need: Need, facts: Facts) -> Check:
     """Load balancers take certificates of their own region that are issued and not over.
 
-    A cluster that has this certificate already keeps it: that is a warning, unless its DomainName
-    changes.
+    It names everything that the cluster is called. A cluster that has this certificate already
+    keeps it: that is a warning, unless a name is new.
     Sources: https://docs.aws.amazon.com/acm/latest/userguide/acm-regions.html,
     https://docs.aws.amazon.com/acm/latest/APIReference/API_CertificateDetail.html
     """
@@ -752,12 +896,38 @@ def _https_certificate(need: Need, facts: Facts) -> Check:
         return _unread(name, facts, "https_certificate")
     if found.ends <= facts.now:
         return Check(name, bad, f"{arn} for {names} expired {found.ends:%Y-%m-%d}", remedy)
-    if need.domain_name and not any(_covers(one, need.domain_name) for one in found.names):
-        seen = f"{arn} is for {names}, not for {need.domain_name}"
-        if need.domain_name != need.present_domain_name:
+    unnamed = [n for n in need.names if not any(_covers(one, n) for one in found.names)]
+    if unnamed:
+        seen = f"{arn} is for {names}, not for {' and '.join(unnamed)}"
+        if not set(unnamed) <= set(need.present_names):
             bad = Result.FAIL
-        return Check(name, bad, seen, "Specify a certificate for DomainName, or omit DomainName.")
+        return Check(
+            name,
+            bad,
+            seen,
+            "Specify a certificate for DomainName and GrpcDomainName (with a HostedZoneId also for "
+            "grpc.<DomainName>), or omit CertificateArn and set HostedZoneId.",
+        )
     return Check(name, Result.PASS, f"for {names}, until {found.ends:%Y-%m-%d}")
+
+
+def _sources(need: Need, facts: Facts) -> Check:
+    if facts.sources is None or facts.network is None:
+        return _unread(NAME_OF_SOURCES, facts, "sources" if facts.sources is None else "network")
+    return check_sources(need.parameters, need.present_parameters, facts.sources, facts.network.vpc)
+
+
+def _hosted_zone(need: Need, facts: Facts) -> Check:
+    if facts.hosted_zone is None:
+        return _unread(NAME_OF_ZONE, facts, "hosted_zone")
+    return check_zone(
+        need.hosted_zone,
+        facts.hosted_zone,
+        need.names,
+        ours=need.recorded,
+        requests=need.requests_certificate,
+        validates=need.validates,
+    )
 
 
 def _covers(certified: str, name: str) -> bool:

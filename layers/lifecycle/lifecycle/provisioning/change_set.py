@@ -35,6 +35,8 @@ from lifecycle.cluster.trial import is_trial
 from lifecycle.cluster.trial import tags as trial_tags
 from lifecycle.errors import ChangeSetRefused, StackFailed
 from lifecycle.operation.steps import CHANGE_SET, STACK_BUILT
+from lifecycle.preflight import backup_gate
+from lifecycle.preflight.way_back import ACCEPT, crosses_minor
 from lifecycle.provisioning.change_set_owner import refuse_foreign, settles
 from lifecycle.provisioning.template import effective_template
 from lifecycle.services.settings import NOTHING, patched, settings_of
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
     from lifecycle.operation.ports import Artifacts
+    from lifecycle.provisioning.start_services import ServiceReader
     from lifecycle.services.image_digests import Images
     from lifecycle.services.settings import Settings
 
@@ -75,8 +78,19 @@ _ROLL_BACK: Final = "CloudFormation rolls back an update that failed"
 
 
 @dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore sets, which no request may, and the logical ids of data that it replaces.
+
+    The stack policy is lifted for them alone, and what they were is retained.
+    """
+
+    parameters: Mapping[str, str]
+    replace: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class StackChanger:
-    """The use case and its ports."""
+    """The use case and its ports; ``reader`` is made where it is needed, from the definitions."""
 
     stacks: Stacks
     artifacts: Artifacts
@@ -84,6 +98,7 @@ class StackChanger:
     control_stack: str
     declarations: Mapping[str, Mapping[str, object]]
     images: Images
+    reader: Callable[[], ServiceReader]
 
     def plan(
         self,
@@ -97,11 +112,12 @@ class StackChanger:
         polls: int,
         requested_settings: Mapping[str, Any] = NOTHING,
         approve: Callable[[], None] = lambda: None,
+        restored: Restored | None = None,
     ) -> dict[str, Any]:
         """Request the change set from CloudFormation.
 
         ``approve`` rejects what needs a review and has none. A rollback to the state before a
-        failed update needs no review.
+        failed update needs no review. ``restored`` has what a restore sets and replaces.
 
         Returns ``status`` ``PLANNED`` with ``changeSet``, ``BUSY`` with ``wait`` (seconds) while
         CloudFormation works on the stack, or ``STUCK`` where an update that failed has to be
@@ -125,6 +141,7 @@ class StackChanger:
             cluster=operation.cluster,
             database_ca=database_ca,
         )
+        by_machine |= restored.parameters if restored else {}
         made = found is not None and found.status != "REVIEW_IN_PROGRESS"
         parameters, _ = self.images.pin(
             stack_parameters(
@@ -158,7 +175,7 @@ class StackChanger:
             "status": "PLANNED",
             "changeSet": change_set,
             "creates": decision.action is StackAction.CREATE,
-            "replace": [],
+            "replace": list(restored.replace) if restored else [],
             "services": {},
         }
 
@@ -188,12 +205,17 @@ class StackChanger:
         creates: bool,
         replace: Sequence[str],
         polls: int,
+        waivers: Mapping[str, Any] = NOTHING,
     ) -> dict[str, Any]:
         """Return whether a change set may be executed.
 
-        ``replace`` are the logical ids of data that a reviewed plan names for replacement.
+        ``replace`` are the logical ids of data that a reviewed plan names for replacement,
+        ``waivers`` the fields of the request by which it goes without a backup.
         Returns ``status`` ``READY`` with ``changes`` (their number), ``UNCHANGED``, or
-        ``PENDING`` with ``wait`` (seconds). Raises ``ChangeSetRefused``; nothing is executed then.
+        ``PENDING`` with ``wait`` (seconds). ``READY`` has ``needsBackup`` with it: whether brokers
+        that run are replaced then, and in that case ``backup``, what is requested of
+        ``TakeBackup``, and the outputs of the stack before the change as ``cluster``.
+        Raises ``ChangeSetRefused``; nothing is executed then.
         """
         found = self._change_set(operation, change_set)
         if found.status == "PENDING":
@@ -211,11 +233,35 @@ class StackChanger:
                 f"CloudFormation could not create the change set: {found.reason or found.status}",
                 next_step="Nothing was changed. Fix the cause given and start again.",
             )
+        gate: dict[str, Any] = {"needsBackup": False}
         if found.status == "READY" and not creates:
+            stack = self.stacks.describe(found.stack)
             refuse_dangerous(found.changes, replace)
-            refuse_protected(found.changes, present_parameters(self.stacks.describe(found.stack)))
+            refuse_protected(found.changes, present_parameters(stack))
+            gate = self._gate(stack, found, waivers)
         self.journal.look(operation, CHANGE_SET, f"{len(found.changes)} changes")
-        return {"status": "READY", "changes": len(found.changes)}
+        return {"status": "READY", "changes": len(found.changes), **gate}
+
+    def _gate(
+        self, stack: Stack | None, change_set: ChangeSet, waivers: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return what there has to be before the change set is executed."""
+        before, after = (
+            {**{name: str(d.get("default", "")) for name, d in self.declarations.items()}, **given}
+            for given in (present_parameters(stack), change_set.parameters)
+        )
+        if stack is None or not self.reader().will_replace_brokers(stack, change_set, after):
+            return {"needsBackup": False}
+        step = crosses_minor(before, after)
+        # A minor version has a waiver of its own: without a backup there is no way back from it.
+        accepted = waivers.get(ACCEPT if step else backup_gate.ACCEPT) is True
+        return {
+            "needsBackup": True,
+            "backup": backup_gate.wanted(
+                present_parameters(stack), accepted=accepted, snapshot=step
+            ),
+            "cluster": dict(stack.outputs),
+        }
 
     def _change_set(self, operation: Operation, change_set: str) -> ChangeSet:
         return self.stacks.change_set(change_set, stack_name(self.control_stack, operation.cluster))
@@ -226,17 +272,20 @@ class StackChanger:
         return record is not None and (record.step, record.detail) == (CHANGE_SET, _NOTHING)
 
     def execute(
-        self, operation: Operation, *, change_set: str, replace: Sequence[str]
+        self, operation: Operation, *, change_set: str, replace: Sequence[str], until: str = ""
     ) -> dict[str, Any]:
         """Execute exactly this change set; returns the ``token`` that marks its events.
 
         The stack policy is lifted for the data in ``replace`` and for nothing else; ``follow``
         sets it again, and if that never happens the next operation or the plan's expiry does.
+        Raises ``BackupOutdated`` for one that was not executed by ``until`` (ISO 8601, empty for at
+        any time).
         """
         self.journal.step(operation, STACK_BUILT, "starting")
         token = change_set_name(operation.operation_id, _SETTLE)
         found = self._change_set(operation, change_set)
         if found.status == "READY":
+            backup_gate.refuse_outdated(until, self.journal.clock.now(), "the stack is as it was")
             if replace:
                 self.stacks.set_policy(found.stack, stack_policy(replace))
             keep = keeps_what_worked(self.stacks.describe(found.stack))
@@ -271,6 +320,7 @@ class StackChanger:
                 next_step="Find out who deleted it, then start again.",
             )
         if replace and not is_running(found.status):
+            self.journal.hold(operation, "it protected the data again")
             self.stacks.set_policy(stack, stack_policy())
         if is_done(found.status):
             self.journal.step(operation, STACK_BUILT, "done")

@@ -1,4 +1,4 @@
-"""Ports of this room: the database and the leases of node ids."""
+"""Ports of this room: the database, the user pool and the leases of node ids."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from lifecycle.camunda.credentials import Credentials
+    from lifecycle.cluster.owned_secrets import Purpose
     from lifecycle.provisioning.seed import Proof, RoleFacts, Step
 
 
@@ -56,9 +57,32 @@ class DatabaseTokens(Protocol):
         ...
 
 
+class UserPools(Protocol):
+    """User pools that clusters' stacks made."""
+
+    def client_secret(self, pool: str, client_id: str) -> str:
+        """Read a client's secret. Raises ``UserPoolUnusable``."""
+        ...
+
+
+class ClientSecretStore(Protocol):
+    """Secrets with the client secrets of one cluster."""
+
+    def store(self, secret_arn: str, cluster: str, purpose: Purpose, value: str) -> bool:
+        """Store a client's secret unless it is there; return whether it was written.
+
+        Raises ``SecretRefused`` for a secret that is not the cluster's by its tags.
+        """
+        ...
+
+
 class NodeIdLeases(Protocol):
     """Leases of node ids: one object per id that a cluster has ever had at the same time."""
 
     def acquirable(self, bucket: str) -> int:
         """Number of node ids that a broker may take: the members; 0 before the first start."""
+        ...
+
+    def restored(self, bucket: str) -> int:
+        """Return how many nodes the restore application has restored, 0 without a restore."""
         ...

@@ -5,14 +5,14 @@ Every wrong field is reported at once: which field, what was given, what is allo
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from lifecycle.cluster import backups, maintenance_window
+from lifecycle.cluster import backups, front_door, maintenance_window, ways_in
 from lifecycle.cluster import tags as tag_rules
+from lifecycle.cluster.authentication import way_in
 from lifecycle.cluster.broker_memory import WORKSPACE, least_memory, of_task, too_little
 from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
 from lifecycle.cluster.parameters import cluster_environment
@@ -28,7 +28,9 @@ from lifecycle.cluster.validation import (
     invalid,
     read_number,
 )
+from lifecycle.preflight import backup_gate
 from lifecycle.preflight.way_back import ACCEPT
+from lifecycle.provisioning import identity_provider
 from lifecycle.services import images
 from lifecycle.services import settings as service_settings
 from lifecycle.services.registries import Registries, registry_problems
@@ -46,6 +48,7 @@ PROVISION_FIELDS: Final = (
     "changeSet",
     "onStartFailure",
     ACCEPT,
+    backup_gate.ACCEPT,
     OPTION,
 )
 # A request has one of these: a body that was lost on the way must not make a cluster of defaults.
@@ -80,12 +83,15 @@ FARGATE_MEMORY: Final[Mapping[int, range | tuple[int, ...]]] = {
 class ProvisionRequest:
     """A provision request after validation.
 
-    ``parameters`` holds only what the request named, as CloudFormation takes it (strings);
+    ``parameters`` holds only what the request named, as CloudFormation takes it (strings), and
+    what follows from it for a trial or an identity provider;
     everything else keeps the template's default, or on a living stack its present value.
     ``tags`` are those to set, or with None to remove; what is not named stays. ``settings`` are a
     merge patch of the cluster's (``services/settings.py``).
     ``change_set`` is the reviewed plan's, by name or ARN; empty to plan and apply in one go.
     ``accept_no_way_back``: a step to another minor version goes on without a fresh backup.
+    ``accept_no_backup``: any other replacement of brokers does. ``backup`` is what the machine
+    requests of ``TakeBackup`` before it.
     ``with_instances``: the verification creates a process instance on each partition.
     """
 
@@ -97,6 +103,8 @@ class ProvisionRequest:
     with_instances: bool = True
     tags: Mapping[str, str | None] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    accept_no_backup: bool = False
+    backup: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +142,14 @@ def read_provision_request(
     present_settings: Settings = NOTHING,
     *,
     registries: Registries | None = None,
+    zones: Sequence[str] | None = None,
 ) -> ProvisionRequest:
     """Validate the input of the provision machine.
 
     ``declarations`` are the cluster template's parameters (``cluster/cluster_parameters.json``);
     ``present``, ``present_tags`` and ``present_settings`` hold the parameter values, the tags and
     the settings of the cluster's stack when there is one already. ``registries`` None allows
-    images of every registry.
+    images of every registry, ``zones`` None every hosted zone.
     Raises ``InvalidRequest`` that lists every problem.
     """
     if not isinstance(raw, Mapping):
@@ -155,6 +164,8 @@ def read_provision_request(
     accept = raw.get(ACCEPT, False)
     if not isinstance(accept, bool):
         problems.append(Problem(ACCEPT, accept, "true or false"))
+    accepted, wrong = backup_gate.read_waiver(raw)
+    problems += wrong
     with_instances = raw.get(OPTION, True)
     if not isinstance(with_instances, bool):
         problems.append(Problem(OPTION, with_instances, "true or false"))
@@ -175,11 +186,17 @@ def read_provision_request(
         settings: Mapping[str, Any] = {}
     else:
         parameters, wrong = _read_all_parameters(
-            raw.get("parameters", {}), "parameters", declarations, present or {}, registries
+            raw.get("parameters", {}),
+            "parameters",
+            declarations,
+            present or {},
+            registries,
+            zones=zones,
         )
         tags, wrong_tags = _read_tags(raw.get("tags", {}), "tags", present_tags or {})
+        login = way_in({**(present or {}), **parameters})
         settings, wrong_settings = _read_settings(
-            raw.get("settings", {}), "settings", present_settings
+            raw.get("settings", {}), "settings", present_settings, login
         )
         problems += wrong + wrong_tags + wrong_settings
     if problems:
@@ -193,6 +210,9 @@ def read_provision_request(
         with_instances=with_instances is not False,
         tags=tags,
         settings=settings,
+        accept_no_backup=accepted,
+        # Of brokers that the stack does not show: only those show whether it is a minor step.
+        backup={**backup_gate.wanted(present or {}, accepted=accepted), ACCEPT: accept is True},
     )
 
 
@@ -204,6 +224,7 @@ def read_plan_request(
     present_settings: Settings = NOTHING,
     *,
     registries: Registries | None = None,
+    zones: Sequence[str] | None = None,
 ) -> PlanRequest:
     """Validate the plan machine's input: ``clusterName`` and one of the three that it plans.
 
@@ -228,7 +249,9 @@ def read_plan_request(
     tags: dict[str, str | None] = {}
     settings: Mapping[str, Any] = {}
     named: tuple[str, ...] = ()
-    if isinstance(given, Mapping):
+    if "provision" not in raw:
+        pass  # a plan of scaling or of a teardown
+    elif isinstance(given, Mapping):
         problems += _unknown_fields(given, PLANNED_PROVISION_FIELDS, "provision.")
         parameters, wrong = _read_all_parameters(
             given.get("parameters", {}),
@@ -236,12 +259,14 @@ def read_plan_request(
             declarations,
             present or {},
             registries,
+            zones=zones,
         )
         problems += wrong
         tags, wrong = _read_tags(given.get("tags", {}), "provision.tags", present_tags or {})
         problems += wrong
+        login = way_in({**(present or {}), **parameters})
         settings, wrong = _read_settings(
-            given.get("settings", {}), "provision.settings", present_settings
+            given.get("settings", {}), "provision.settings", present_settings, login
         )
         problems += wrong
         named, wrong = _read_replace(given.get("replace", []))
@@ -319,12 +344,14 @@ def _read_tags(
 
 
 def _read_settings(
-    given: object, path: str, present: Settings
+    given: object, path: str, present: Settings, login: str
 ) -> tuple[Mapping[str, Any], list[Problem]]:
-    wrong = service_settings.refusals(given, cluster_environment(), present)
+    owned = identity_provider.owned_with(login, cluster_environment())
+    wrong = service_settings.refusals(given, owned, present)
     if wrong or not isinstance(given, Mapping):
         return {}, [Problem(path + where, value, allowed) for where, value, allowed in wrong]
-    return given, []
+    after = service_settings.patched(present, given)
+    return given, identity_provider.settings_problems(login, after, owned, path)
 
 
 def _read_all_parameters(
@@ -333,8 +360,14 @@ def _read_all_parameters(
     declarations: Declarations,
     present: Mapping[str, str],
     registries: Registries | None,
+    *,
+    zones: Sequence[str] | None,
 ) -> tuple[dict[str, str], list[Problem]]:
-    """Check parameters by themselves, and if each is right, against each other."""
+    """Check parameters by themselves, and if each is right, against each other.
+
+    The answer includes what follows from the kind of identity provider, and lists of ways in have
+    their items where the stack has them.
+    """
     if not isinstance(given, Mapping):
         return {}, [Problem(path, given, "a JSON object of parameter names to values")]
     parameters, problems = read_parameters(given, declarations)
@@ -343,9 +376,14 @@ def _read_all_parameters(
     if is_trial(parameters) and not present:
         parameters = trial_parameters(parameters)
     if not problems:
-        problems = _across(parameters, declarations, present)
+        defaults = {name: str(one.get("default", "")) for name, one in declarations.items()}
+        follows = identity_provider.filled_in(parameters, present, defaults)
+        parameters |= follows
+        parameters |= ways_in.arranged(parameters, present)
+        problems = read_parameters(follows, declarations)[1]
+        problems += _across(parameters, declarations, present, zones)
+        problems += identity_provider.problems(parameters, present, defaults)
         if registries is not None:
-            defaults = {name: str(one.get("default", "")) for name, one in declarations.items()}
             values = {**defaults, **present, **parameters}
             problems += registry_problems(parameters, values, registries)
     prefix = path.removesuffix("parameters")
@@ -445,7 +483,10 @@ def allowed_of(declared: Mapping[str, object]) -> str:
 
 
 def _across(
-    parameters: Mapping[str, str], declarations: Declarations, present: Mapping[str, str]
+    parameters: Mapping[str, str],
+    declarations: Declarations,
+    present: Mapping[str, str],
+    zones: Sequence[str] | None = None,
 ) -> list[Problem]:
     """Rules that need more than one parameter: as requested, else as it is, else the default."""
     full = {name: str(declared.get("default", "")) for name, declared in declarations.items()}
@@ -482,6 +523,7 @@ def _across(
         problems += _idle_brokers(value)
     problems += _memory(parameters, value)
     problems += _backups(parameters, value)
+    problems += _rehearsals(parameters, value)
     problems += _maintenance(parameters, value)
     for cpu, memory in (("BrokerCpu", "BrokerMemory"), ("ConnectorsCpu", "ConnectorsMemory")):
         sizes = FARGATE_MEMORY.get(int(value(cpu)))
@@ -493,25 +535,17 @@ def _across(
                     f"what Fargate supports with {cpu} {value(cpu)}: {sizes_of(sizes)} MiB",
                 )
             )
-    if value("LoadBalancerScheme") == "internet-facing":
-        problems += _public(value)
-        if value("ManagementListener") == "true":
-            problems.append(
-                Problem(
-                    "parameters.ManagementListener",
-                    "true",
-                    "false with an internet-facing load balancer: the management API has no "
-                    "authentication and can delete all data",
-                )
-            )
-    if value("DomainName") and not value("CertificateArn"):
+    if value("LoadBalancerScheme") == "internet-facing" and value("ManagementListener") == "true":
         problems.append(
             Problem(
-                "parameters.CertificateArn",
-                None,
-                "with a DomainName, the certificate issued for it",
+                "parameters.ManagementListener",
+                "true",
+                "false with an internet-facing load balancer: the management API has no "
+                "authentication and can delete all data",
             )
         )
+    problems += ways_in.problems(full, parameters, present)
+    problems += front_door.problems(full, present, parameters, zones)
     return problems
 
 
@@ -615,6 +649,21 @@ def _backups(parameters: Mapping[str, str], value: Callable[[str], str]) -> list
     return [Problem(f"parameters.{name}", checkpoints, f"{schedule} (BackupSchedule) or less")]
 
 
+def _rehearsals(parameters: Mapping[str, str], value: Callable[[str], str]) -> list[Problem]:
+    """Refuse a schedule of rehearsals, which the machine refuses without continuous backup."""
+    schedule, name = value("RehearsalSchedule"), "ContinuousBackup"
+    if schedule == "none" or value(name) == "true":
+        return []
+    if "RehearsalSchedule" in parameters:
+        allowed = f"none while {name} is {value(name)}: without continuous backup, Camunda does "
+        allowed += "not compare the database with the backup that is restored"
+        return [Problem("parameters.RehearsalSchedule", schedule, allowed)]
+    if name in parameters:
+        allowed = f"true while RehearsalSchedule is {schedule}, or RehearsalSchedule none with it"
+        return [Problem(f"parameters.{name}", value(name), allowed)]
+    return []
+
+
 def _maintenance(parameters: Mapping[str, str], value: Callable[[str], str]) -> list[Problem]:
     """The window of this request, or the time zone that it stands in, can be read."""
     try:
@@ -659,33 +708,3 @@ def sizes_of(sizes: range | tuple[int, ...]) -> str:
     if isinstance(sizes, range):
         return f"{sizes[0]} to {sizes[-1]} in steps of {sizes.step}"
     return ", ".join(map(str, sizes))
-
-
-def _public(value: Callable[[str], str]) -> list[Problem]:
-    problems = []
-    cidrs = value("AllowedCidrs")
-    if not cidrs:
-        problems.append(
-            Problem(
-                "parameters.AllowedCidrs",
-                None,
-                "with an internet-facing load balancer, the address ranges allowed to reach it",
-            )
-        )
-    for cidr in filter(None, cidrs.split(",")):
-        try:
-            ipaddress.ip_network(cidr.strip())
-        except ValueError:
-            problems.append(
-                Problem("parameters.AllowedCidrs", cidr, "address ranges such as 203.0.113.0/24")
-            )
-    if not value("CertificateArn") and value("AcceptPlaintext") != "true":
-        problems.append(
-            Problem(
-                "parameters.CertificateArn",
-                None,
-                "with an internet-facing load balancer, the ARN of a certificate (or "
-                "AcceptPlaintext true: passwords would cross the internet unencrypted)",
-            )
-        )
-    return problems

@@ -10,6 +10,7 @@ from lifecycle.camunda.exporting import judge_exporting
 from lifecycle.cluster.polling import Wait
 from lifecycle.errors import RestartRefused, RollingUpdateFailed, StabilizationTimeout
 from lifecycle.operation.steps import BROKERS_REPLACED
+from lifecycle.preflight.backup_gate import refuse_outdated
 from lifecycle.provisioning.start_services import converge_connectors
 from lifecycle.services.brokers import PROTECTION_MINUTES
 from lifecycle.services.definition import EFFECTS, Effect, deploys
@@ -45,12 +46,17 @@ class ServiceRoller:
     replacer: BrokerReplacer
 
     def roll(
-        self, operation: Operation, cluster: ClusterOutputs, memory: Mapping[str, Any]
+        self,
+        operation: Operation,
+        cluster: ClusterOutputs,
+        memory: Mapping[str, Any],
+        *,
+        until: str = "",
     ) -> dict[str, Any]:
         """Take the next step of replacing the brokers; when all are, let the connectors follow.
 
         Returns what ``BrokerReplacer.replace`` returns, with its ``memory``. Raises
-        ``RollingUpdateFailed``.
+        ``RollingUpdateFailed`` and, for what would begin after ``until``, ``BackupOutdated``.
         """
         brokers, connectors = self.reader.read(cluster)
 
@@ -63,7 +69,7 @@ class ServiceRoller:
                 self.services.tag(ecs_cluster, name, brokers.tags)
 
         answer = self.replacer.replace(
-            operation, cluster, memory, differs=deploys(brokers.differences), move=move
+            operation, cluster, memory, differs=deploys(brokers.differences), move=move, until=until
         )
         if answer["status"] == "ROLLED" and connectors.service.exists:
             converge_connectors(self.services, cluster, connectors)
@@ -88,6 +94,7 @@ class BrokerReplacer:
         move: Callable[[], None],
         restart: bool = False,
         step: str = BROKERS_REPLACED,
+        until: str = "",
     ) -> dict[str, Any]:
         """Take the next step of replacing every broker by one of a new deployment.
 
@@ -97,7 +104,8 @@ class BrokerReplacer:
         ``exporting`` (the notes of ``judge_exporting``; none while the cluster is not whole), and
         ``waited`` (how long as many brokers as now have been replaced). ``move`` begins the
         deployment; ``differs`` shows that the service is to be another one; with ``restart`` every
-        broker is replaced, whatever it runs; ``step`` names it on the timeline.
+        broker is replaced, whatever it runs; ``step`` names it on the timeline. After ``until``
+        (ISO 8601, empty for at any time) nothing is begun any more: ``BackupOutdated``.
         Returns ``status`` ``ROLLED`` with ``since`` (ISO 8601), from when stopped tasks count, or
         ``WAITING`` with ``wait`` (seconds) and ``memory``. Raises ``RollingUpdateFailed``, and
         ``RestartRefused`` for a restart of a cluster that does not get whole.
@@ -129,6 +137,8 @@ class BrokerReplacer:
                 "continues on its own once as many tasks as now are healthy.",
             )
         former = str(memory.get("former", ""))
+        if not waits and not decision.begun:
+            refuse_outdated(until, now, "no broker was replaced")
         if not waits:
             self.journal.change(operation, "it changed the brokers")
         if decision.action is RollAction.MOVE:

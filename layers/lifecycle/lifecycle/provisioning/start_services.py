@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.checks import BROKER_TARGET_GROUPS
 from lifecycle.cluster.names import stack_name
+from lifecycle.cluster.planned_outputs import outputs_after
 from lifecycle.cluster.polling import Wait, next_wait
-from lifecycle.errors import PlanStale, StartFailed
+from lifecycle.errors import PlanStale, RestoreUnfinished, StartFailed
 from lifecycle.operation.steps import SERVICES_START
 from lifecycle.services.definition import BROKERS, CONNECTORS, NAMES, deploys, unlike_plan
 from lifecycle.services.images import makes_schema_alone, versions
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from lifecycle.camunda.ports import Probe
     from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.cluster.ports import Stacks
+    from lifecycle.cluster.stack import ChangeSet, Stack
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
     from lifecycle.provisioning.ports import NodeIdLeases
@@ -60,6 +62,21 @@ class ServiceReader:
         tags = stack.tags if stack is not None else {}
         return service_states(found, self.definitions, cluster, tags)
 
+    def will_replace_brokers(
+        self, stack: Stack, change_set: ChangeSet, parameters: Mapping[str, str]
+    ) -> bool:
+        """Whether brokers that run are replaced once the stack is as the change set makes it.
+
+        ``parameters`` are all that the stack will have.
+        """
+        cluster = stack.outputs
+        if not cluster.complete:
+            return False
+        found = self.services.describe(cluster.ecs_cluster, NAMES)
+        after = outputs_after(cluster, parameters, change_set.changes)
+        brokers, _ = service_states(found, self.definitions, after, stack.tags)
+        return brokers.service.desired > 0 and deploys(brokers.differences)
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceStarter:
@@ -86,9 +103,10 @@ class ServiceStarter:
         ``scaledUp`` (names of the services that this call created or raised from zero; one of a
         call whose answer was lost is not among them, and its count stays), ``since`` (ISO 8601),
         from when stopped tasks count, ``roll``: whether brokers are to be replaced, one at a time,
-        and ``schema``: whether the schema is waited for before the other brokers start.
-        Raises ``PlanStale``, ``StartFailed`` and ``ServiceDraining``; nothing was changed in ECS
-        then.
+        ``moves``: whether that begins now (an interrupted roll is continued, and what ECS gave up
+        is mended), and ``schema``: whether the schema is waited for before the other brokers start.
+        Raises ``PlanStale``, ``RestoreUnfinished``, ``StartFailed`` and ``ServiceDraining``;
+        nothing was changed in ECS then.
         """
         since = self.journal.clock.now().isoformat(timespec="seconds")
         brokers, connectors = self.reader.read(cluster)
@@ -96,6 +114,8 @@ class ServiceStarter:
         brokers.refuse_new_service()
         connectors.refuse_new_service()
         present = brokers.service.desired
+        if present == 0:
+            self._refuse_unrestored(cluster)
         wanted, schema = self._wanted(cluster, present, schema_made=schema_made)
         count = 1 if schema else wanted
         self.journal.step(operation, SERVICES_START, f"{BROKERS}: {present} → {count}")
@@ -103,7 +123,29 @@ class ServiceStarter:
         roll = not must_start(brokers.service) and must_roll(brokers.service, brokers.differences)
         if not roll and connectors.service.exists:
             converge_connectors(self.services, cluster, connectors)
-        return {"scaledUp": scaled_up, "since": since, "roll": roll, "schema": schema}
+        return {
+            "scaledUp": scaled_up,
+            "since": since,
+            "roll": roll,
+            "moves": roll and deploys(brokers.differences),
+            "schema": schema,
+        }
+
+    def _refuse_unrestored(self, cluster: ClusterOutputs) -> None:
+        """Refuse to start brokers whose data a restore has replaced and has not restored yet.
+
+        With an empty directory beside a database that is not, they would begin a log of their own,
+        and export nothing until it is as long as the former one.
+        """
+        generation = cluster.get("DataGeneration", "1")
+        restored = self.leases.restored(cluster.node_id_bucket) if generation != "1" else 0
+        if generation == "1" or restored >= cluster.brokers:
+            return
+        raise RestoreUnfinished(
+            f"The brokers' data number {generation} (output DataGeneration) is not complete: "
+            "the bucket "
+            f"{cluster.node_id_bucket} lists {restored} of {cluster.brokers} brokers as restored."
+        )
 
     def _wanted(
         self, cluster: ClusterOutputs, present: int, *, schema_made: bool

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.cluster.authentication import AUTHENTICATION
+from lifecycle.cluster.front_door import ZONE, ZONES
 from lifecycle.cluster.names import is_cluster_name, stack_name
 from lifecycle.cluster.stack import present_parameters, present_tags
+from lifecycle.preflight import backup_gate
 from lifecycle.preflight.way_back import ACCEPT
 from lifecycle.provisioning.change_set import present_settings
 from lifecycle.provisioning.request import (
@@ -46,6 +49,7 @@ def validate_request(
         present_tags(present),
         _settings(raw, present, stacks),
         registries=registries,
+        zones=_zones(raw, control_stack, stacks),
     )
 
 
@@ -67,6 +71,7 @@ def validate_plan(
         present_tags(present),
         _settings(planned, present, stacks),
         registries=registries,
+        zones=_zones(planned, control_stack, stacks),
     )
 
 
@@ -77,10 +82,30 @@ def _present(raw: object, control_stack: str, stacks: Stacks) -> Stack | None:
 
 
 def _settings(request: object, present: Stack | None, stacks: Stacks) -> Settings:
-    """Read the settings that the cluster has, if the request changes any."""
-    if not isinstance(request, Mapping) or not request.get("settings"):
+    """Read the settings that the cluster has, if the request changes any, or the login.
+
+    The login decides which of them a broker starts with.
+    """
+    if not isinstance(request, Mapping):
+        return NOTHING
+    parameters = request.get("parameters")
+    login = isinstance(parameters, Mapping) and AUTHENTICATION in parameters
+    if not login and not request.get("settings"):
         return NOTHING
     return present_settings(stacks, present)
+
+
+def _zones(request: object, control_stack: str, stacks: Stacks) -> tuple[str, ...] | None:
+    """Read in which hosted zones clusters may have names, if the request names one.
+
+    From the control stack itself, whose parameter also limits the roles that change the zones.
+    """
+    given = request.get("parameters") if isinstance(request, Mapping) else None
+    if not isinstance(given, Mapping) or not given.get(ZONE):
+        return None
+    control = stacks.describe(control_stack)
+    listed = control.parameters.get(ZONES, "") if control is not None else ""
+    return tuple(filter(None, listed.split(",")))
 
 
 def as_state(request: ProvisionRequest, control_stack: str) -> dict[str, Any]:
@@ -97,6 +122,8 @@ def as_state(request: ProvisionRequest, control_stack: str) -> dict[str, Any]:
         "changeSet": request.change_set,
         "onStartFailure": request.on_start_failure,
         ACCEPT: request.accept_no_way_back,
+        backup_gate.ACCEPT: request.accept_no_backup,
+        "backup": dict(request.backup),
         OPTION: request.with_instances,
     }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.cluster.find import find_stack
 from lifecycle.errors import ClusterNotFound, LifecycleError, ServiceMissing
 from lifecycle.operation.approval import OF_AWS
+from lifecycle.preflight.backup_gate import ACCEPT
 from lifecycle.restart.request import RestartedService
 from lifecycle.restart.retirement import (
     AT_ONCE,
@@ -143,7 +144,10 @@ class RetirementHandler:
         if not self._old_tasks(stack, payload):
             return {"result": "NOT_NEEDED"}
         key = f"{_KEY}-{service[:1]}-{payload['notice']}-{payload['attempt']}"
-        request = {"clusterName": cluster, "service": service}
+        request: dict[str, Any] = {"clusterName": cluster, "service": service}
+        if service == RestartedService.BROKERS:
+            # Without the restart AWS stops the brokers, backup or not, and by no order.
+            request[ACCEPT] = True
         try:
             record, _ = self.starter.start("restart", request, key=key, caller=OF_AWS)
         except LifecycleError as error:

@@ -12,8 +12,16 @@ from lifecycle.cluster.validation import MOST_BROKERS, Problem, invalid, read_nu
 from lifecycle.operation import approval
 from lifecycle.operation.approval import Reviewed, read_review
 from lifecycle.operation.idempotency import canonical
+from lifecycle.preflight.backup_gate import ACCEPT, read_waiver
 
-RESTART_FIELDS: Final = ("clusterName", "service", "broker", approval.DRY_RUN, approval.FIELD)
+RESTART_FIELDS: Final = (
+    "clusterName",
+    "service",
+    "broker",
+    approval.DRY_RUN,
+    approval.FIELD,
+    ACCEPT,
+)
 
 
 class RestartedService(StrEnum):
@@ -25,13 +33,17 @@ class RestartedService(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RestartRequest:
-    """A restart request after validation; ``broker`` is None where all are meant."""
+    """A restart request after validation; ``broker`` is None where all are meant.
+
+    ``accept_no_backup``: it goes on where no backup is fresh.
+    """
 
     cluster: str
     service: RestartedService
     broker: int | None = None
     dry_run: bool = False
     approves: str = ""
+    accept_no_backup: bool = False
 
 
 def read_restart_request(raw: object) -> RestartRequest:
@@ -63,15 +75,29 @@ def read_restart_request(raw: object) -> RestartRequest:
     elif "broker" in raw:
         broker, wrong = read_number(raw["broker"], "broker", MOST_BROKERS - 1, least=0)
         problems += wrong
+    accepted, wrong = read_waiver(raw)
+    if ACCEPT in raw and service == RestartedService.CONNECTORS:
+        allowed = "nothing when connectors are restarted: they hold no data"
+        wrong = [Problem(ACCEPT, raw[ACCEPT], allowed)]
+    problems += wrong
     dry_run, approves, wrong = read_review(raw)
     problems += wrong
     if problems:
         raise invalid(problems)
-    return RestartRequest(str(cluster), RestartedService(str(service)), broker, dry_run, approves)
+    return RestartRequest(
+        str(cluster), RestartedService(str(service)), broker, dry_run, approves, accepted
+    )
 
 
-def reviewed_restart(cluster: str, service: str, broker: int | None, approves: str) -> Reviewed:
-    """Return what has to be reviewed before a restart: a dry run of it."""
+def reviewed_restart(
+    cluster: str, service: str, broker: int | None, approves: str, *, accepted: bool = False
+) -> Reviewed:
+    """Return what has to be reviewed before a restart: a dry run of it.
+
+    One that goes without a backup (``accepted``) needs a dry run that does.
+    """
     dry = {"clusterName": cluster, "service": service, approval.DRY_RUN: True}
     one = {} if broker is None else {"broker": broker}
-    return Reviewed(cluster, approves, "restart", (canonical({**dry, **one}),))
+    forms: tuple[dict[str, bool], ...] = ({ACCEPT: True},) if accepted else ({}, {ACCEPT: False})
+    inputs = tuple(canonical({**dry, **one, **form}) for form in forms)
+    return Reviewed(cluster, approves, "restart", inputs)

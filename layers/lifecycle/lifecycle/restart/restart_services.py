@@ -54,12 +54,14 @@ class ServiceRestarter:
         memory: Mapping[str, Any],
         required: bool = True,
         since: int | None = None,
+        until: str = "",
     ) -> dict[str, Any]:
         """Take the next step; nothing but tasks is changed, whatever else differs.
 
         ``required`` false accepts that no connectors are to run: what is left of them has to stop.
         ``since`` (epoch seconds) is from when a deployment of the connectors counts as the restart,
-        None for the begin of the operation.
+        None for the begin of the operation. After ``until`` (ISO 8601, empty for at any time) no
+        restart of all brokers is begun: ``BackupOutdated``.
         ``memory`` is what the last look returned, empty at first. Returns ``status`` ``RESTARTED``
         or ``WAITING`` with ``wait`` (seconds) and ``memory``. Raises ``RestartRefused`` (nothing
         was changed), ``RestartFailed`` and ``RollingUpdateFailed``.
@@ -81,7 +83,7 @@ class ServiceRestarter:
                     next_step="Provision: it starts the brokers.",
                 )
             answer = (
-                self._brokers(operation, cluster, memory)
+                self._brokers(operation, cluster, memory, until)
                 if broker is None
                 else self._broker(operation, cluster, broker, memory)
             )
@@ -120,7 +122,11 @@ class ServiceRestarter:
         return {"status": "WAITING", "wait": seconds, "memory": kept}
 
     def _brokers(
-        self, operation: Operation, cluster: ClusterOutputs, memory: Mapping[str, Any]
+        self,
+        operation: Operation,
+        cluster: ClusterOutputs,
+        memory: Mapping[str, Any],
+        until: str,
     ) -> dict[str, Any]:
         ecs_cluster, name = cluster.ecs_cluster, cluster.orchestration_service
         answer = self.replacer.replace(
@@ -131,6 +137,7 @@ class ServiceRestarter:
             move=lambda: self.services.update(ecs_cluster, name, {}, redeploy=True),
             restart=True,
             step=SERVICE_RESTARTED,
+            until=until,
         )
         return {"status": "RESTARTED"} if answer["status"] == "ROLLED" else answer
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.cluster.find import find_cluster
-from lifecycle.cluster.freeze import refuse_if_frozen
-from lifecycle.cluster.stack import refuse_foreign_services
-from lifecycle.errors import StackNotUsable
-from lifecycle.restart.request import read_restart_request
+from lifecycle.cluster.find import find_own_cluster
+from lifecycle.preflight.backup_gate import ACCEPT, wanted
+from lifecycle.restart.request import RestartedService, read_restart_request
 
 if TYPE_CHECKING:
     from lifecycle.cluster.ports import Stacks
@@ -18,19 +16,14 @@ def validate_restart(raw: object, *, control_stack: str, stacks: Stacks) -> dict
     """Validate ``{"clusterName": "demo", "service": "brokers", "broker": 2}``; change nothing.
 
     Returns ``cluster``, ``stack``, ``ecsCluster``, ``service``, ``broker`` (null for all),
-    ``dryRun`` and ``approves`` as the state machine carries them. Raises ``InvalidRequest`` that
+    ``dryRun``, ``approves``, ``acceptNoBackup``, ``needsBackup`` (only a restart of all brokers
+    does) and ``backup``, what the machine requests of ``TakeBackup`` then, as the state machine
+    carries them. Raises ``InvalidRequest`` that
     names every wrong field, ``ClusterNotFound``, ``ClusterFrozen``, and ``StackNotUsable`` for a
     cluster that something else made, and for a stack that CloudFormation changes.
     """
     request = read_restart_request(raw)
-    stack = find_cluster(stacks, control_stack, request.cluster)
-    refuse_foreign_services(stack)
-    refuse_if_frozen(stack.name, stack.tags)
-    if stack.status.endswith("_IN_PROGRESS"):
-        raise StackNotUsable(
-            f"Stack {stack.name} is in {stack.status}.",
-            next_step="Wait until it has finished, then restart.",
-        )
+    stack = find_own_cluster(stacks, control_stack, request.cluster)
     return {
         "cluster": request.cluster,
         "stack": stack.name,
@@ -39,4 +32,7 @@ def validate_restart(raw: object, *, control_stack: str, stacks: Stacks) -> dict
         "broker": request.broker,
         "dryRun": request.dry_run,
         "approves": request.approves,
+        ACCEPT: request.accept_no_backup,
+        "needsBackup": request.service is RestartedService.BROKERS and request.broker is None,
+        "backup": wanted(stack.parameters, accepted=request.accept_no_backup),
     }

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.cluster.find import find_cluster
-from lifecycle.cluster.freeze import refuse_if_frozen
-from lifecycle.cluster.stack import refuse_foreign_services
-from lifecycle.errors import RotationRefused, StackNotUsable
+from lifecycle.cluster.find import find_cluster, find_own_cluster
+from lifecycle.errors import RotationRefused
 from lifecycle.rotation.request import OUTPUTS, Secret, read_rotation_request
 
 if TYPE_CHECKING:
+    from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.cluster.ports import Stacks
+    from lifecycle.rotation.request import RotationRequest
     from lifecycle.services.ports import Services, TaskSecrets
 
 
@@ -20,18 +20,13 @@ def validate_rotation(raw: object, *, control_stack: str, stacks: Stacks) -> dic
 
     Returns ``cluster``, ``stack``, ``ecsCluster``, ``secrets``, ``dryRun`` and ``approves`` as the
     state machine carries them. Raises ``InvalidRequest`` that names every wrong field,
-    ``ClusterNotFound``, ``ClusterFrozen``, and ``StackNotUsable`` for a cluster that something else
-    made, and for a stack that CloudFormation changes.
+    ``ClusterNotFound``, ``ClusterFrozen``, ``RotationRefused`` for users that an identity provider
+    replaced, and ``StackNotUsable`` for a cluster that something else made, and for a stack that
+    CloudFormation changes.
     """
     request = read_rotation_request(raw)
-    stack = find_cluster(stacks, control_stack, request.cluster)
-    refuse_foreign_services(stack)
-    refuse_if_frozen(stack.name, stack.tags)
-    if stack.status.endswith("_IN_PROGRESS"):
-        raise StackNotUsable(
-            f"Stack {stack.name} is in {stack.status}.",
-            next_step="Wait until it has finished, then rotate.",
-        )
+    stack = find_own_cluster(stacks, control_stack, request.cluster)
+    _refuse_unused_passwords(stack.outputs, request)
     for secret in request.secrets:
         stack.outputs.required(OUTPUTS[secret])
     return {
@@ -42,6 +37,24 @@ def validate_rotation(raw: object, *, control_stack: str, stacks: Stacks) -> dic
         "dryRun": request.dry_run,
         "approves": request.approves,
     }
+
+
+def _refuse_unused_passwords(outputs: ClusterOutputs, request: RotationRequest) -> None:
+    """Refuse users of Camunda where an identity provider logs in: Camunda's users API is off then.
+
+    Raises ``RotationRefused`` that names them.
+    """
+    unused = [str(one) for one in request.secrets if one is not Secret.DATABASE]
+    if not outputs.uses_oidc or not unused:
+        return
+    raise RotationRefused(
+        f"secrets names {', '.join(unused)}; with Authentication oidc only database is allowed: "
+        "Camunda accepts no password then, and changes none.",
+        next_step='Request "secrets": ["database"]. A client\'s secret is renewed at the identity '
+        "provider: put the new one into the secret of Secrets Manager, then restart the connectors "
+        "for OidcConnectorsSecretArn and the brokers for OidcClientSecretArn; for "
+        "OidcHealthSecretArn nothing else is needed.",
+    )
 
 
 def prepare_rotation(

@@ -12,6 +12,7 @@ from lifecycle.errors import (
     ManagementRefused,
 )
 from lifecycle.operation.steps import CLUSTER_CHANGE
+from lifecycle.preflight.backup_gate import refuse_outdated
 from lifecycle.scaling.partition_table import unfinished
 from lifecycle.scaling.preconditions import refusal
 from lifecycle.services.brokers import (
@@ -45,13 +46,15 @@ class BrokerChanger:
     journal: Journal
 
     def change(
-        self, operation: Operation, cluster: ClusterOutputs, *, count: int
+        self, operation: Operation, cluster: ClusterOutputs, *, count: int, until: str = ""
     ) -> dict[str, Any]:
         """Request the brokers ``0 … count-1``, unless that is in progress or needs nothing.
 
         Returns ``changeId`` (0 when none is known to have been accepted) and ``wait`` (seconds
         until reading makes sense). Raises ``ManagementRefused``, ``ScalingRefused`` for a
-        change that leads elsewhere, ``ManagementUnavailable`` when nothing was sent.
+        change that leads elsewhere, ``ManagementUnavailable`` when nothing was sent, and
+        ``BackupOutdated`` for a change that is not there after ``until`` (ISO 8601, empty for at
+        any time).
         """
         self.journal.step(operation, CLUSTER_CHANGE, f"requesting {count} brokers from Camunda")
         copies = cluster.replication_factor
@@ -60,11 +63,11 @@ class BrokerChanger:
             api,
             under_way=lambda configuration: _brokers_under_way(configuration, count),
             is_there=lambda configuration: _is_there(configuration, count, copies),
-            send=lambda: api.scale_brokers(count),
+            send=self._in_time(until, lambda: api.scale_brokers(count)),
         )
 
     def add_partitions(
-        self, operation: Operation, cluster: ClusterOutputs, *, count: int
+        self, operation: Operation, cluster: ClusterOutputs, *, count: int, until: str = ""
     ) -> dict[str, Any]:
         """Request the partitions ``1 … count`` on the present brokers, unless that is in progress.
 
@@ -79,8 +82,17 @@ class BrokerChanger:
             is_there=lambda configuration: (
                 held_partitions(configuration) == count and not unfinished(configuration, copies)
             ),
-            send=lambda: api.scale_partitions(count),
+            send=self._in_time(until, lambda: api.scale_partitions(count)),
         )
+
+    def _in_time(
+        self, until: str, send: Callable[[], PlannedChange]
+    ) -> Callable[[], PlannedChange]:
+        def sent() -> PlannedChange:
+            refuse_outdated(until, self.journal.clock.now(), "no change was sent to Camunda")
+            return send()
+
+        return sent
 
     def back_up(self, operation: Operation, cluster: ClusterOutputs) -> dict[str, Any]:
         """Let Camunda take a backup of the primary storage.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.errors import StabilizationTimeout
+from lifecycle.preflight.backup_gate import refuse_outdated
 from lifecycle.times import epoch
 
 if TYPE_CHECKING:
@@ -36,12 +37,14 @@ class CountSetter:
         *,
         count: int,
         protected: Sequence[str],
+        until: str = "",
     ) -> dict[str, Any]:
         """Set the count, with the minimum healthy percent that belongs to it.
 
         A count is lowered only while exactly ``protected`` (task ids), as many as the count, are
         protected: else ECS might stop a broker that holds partitions. Raises
-        ``StabilizationTimeout`` then.
+        ``StabilizationTimeout`` then, and ``BackupOutdated`` where the count begins a move of data
+        after ``until`` (ISO 8601, empty for at any time).
         """
         self.journal.step(
             operation,
@@ -51,6 +54,9 @@ class CountSetter:
         service = self._observe(cluster)
         if service.desired == count:
             return {"count": count}
+        refuse_outdated(
+            until, self.journal.clock.now(), f"the count is {service.desired} as before"
+        )
         if count < service.desired:
             now = epoch(self.journal.clock.now())
             refuse_to_lower(service, count, protected, now)

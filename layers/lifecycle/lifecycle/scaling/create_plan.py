@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.cluster.current_prices import todays_prices
 from lifecycle.cluster.freeze import refuse_freeze, refuse_if_frozen
 from lifecycle.cluster.stack import ecs_cluster_of
-from lifecycle.errors import ScalingRefused
+from lifecycle.errors import LifecycleError, ProbeAsleep, ScalingRefused
 from lifecycle.operation.page import keep_page
 from lifecycle.pages.plan import plan_page
+from lifecycle.preflight.backup_gate import max_age
+from lifecycle.preflight.way_back import lacking_backup, read_backup
 from lifecycle.scaling.adoption import adoption_checks
 from lifecycle.scaling.plan import plan_partitions, plan_scaling, plan_text, summary
 from lifecycle.times import epoch, written
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from lifecycle.cluster.checks import Check
     from lifecycle.cluster.ports import Clock, Prices
     from lifecycle.cluster.stack import Stack
@@ -78,6 +82,7 @@ class ScalePlanner:
                 parameters=stack.parameters,
                 adoption=self._adoption(stack, observed),
                 prices=todays_prices(self.prices, self.clock, self.region, stack.parameters),
+                newest=self._newest_backup(stack, now),
             ),
             "operationId": operation.operation_id,
             "madeAt": written(now),
@@ -95,6 +100,25 @@ class ScalePlanner:
         self.operations.begin(operation, now=now)
         self.operations.end(operation, result="SUCCEEDED", report=stored, now=now)
         return {"status": "RENDERED", "plan": summary(plan, key=key, text_key=text_key)}
+
+    def _newest_backup(self, stack: Stack, now: datetime) -> str:
+        """Describe the newest backup of the brokers, or why it is not known.
+
+        Raises ``ProbeAsleep``: what cannot be queried yet is not missing.
+        """
+        backup, why = None, ""
+        try:
+            answer = self.reader.probe.query("backup", stack.outputs)
+            why = str(answer["problem"])
+            backup = None if why else read_backup(answer)
+        except ProbeAsleep:
+            raise
+        except LifecycleError as error:
+            why = error.message
+        lacks = lacking_backup(backup, now, {"backup": why.rstrip(".")}, max_age(stack.parameters))
+        if lacks or backup is None or backup.at is None:
+            return lacks
+        return f"one is {backup.state} and from {backup.at.isoformat(timespec='minutes')}"
 
     def _adoption(self, stack: Stack, observed: Observed) -> tuple[Check, ...]:
         """Check what stands in the way of scaling a cluster that something else made."""

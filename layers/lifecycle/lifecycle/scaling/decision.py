@@ -127,7 +127,8 @@ class Decision:
 
     ``count`` is for ``SET_COUNT``; ``tasks`` (ids) for ``PROTECT``, ``UNPROTECT``, and for a
     ``SET_COUNT`` that lowers: who must be protected for it. ``wait`` is in seconds, ``phase`` one
-    of ``STEPS`` of ``scale``.
+    of ``STEPS`` of ``scale``. ``moves`` shows that the action begins a move of data, before which
+    there has to be a backup; an action that restores or completes something begins none.
     """
 
     action: Action
@@ -138,6 +139,7 @@ class Decision:
     wait: int = 1
     checks: tuple[Check, ...] = ()
     phase: str = ""
+    moves: bool = False
 
 
 # --- the decision --------------------------------------------------------------------------------
@@ -275,16 +277,18 @@ class Decider:
         return self._wait("no answer", problems, ANSWER_PATIENCE, ManagementUnavailable(problems))
 
     def _raise(self, case: Case) -> Decision:
-        if case.change is Change.NONE and case.members is Members.FEWER:
+        begins = case.change is Change.NONE and case.members is Members.FEWER
+        if begins:
             checks = self._checks(out=True, raised=False)
             refused = self._refused(checks, back_to=self._back_to(case))
             if refused is not None:
                 return refused
-        return self._act(
+        decision = self._act(
             Action.SET_COUNT,
             f"desired count {case.desired} → {case.higher}",
             count=case.higher,
         )
+        return replace(decision, moves=begins)
 
     def _change(self, case: Case, configuration: ClusterConfiguration) -> Decision:
         sent = self._after_sending(case, configuration)
@@ -323,7 +327,11 @@ class Decider:
             Action.CHANGE_BROKERS,
             f"{case.brokers} → {case.requested} brokers, {operations} operations",
         )
-        return replace(decision, memory=replace(decision.memory, operations=operations))
+        return replace(
+            decision,
+            memory=replace(decision.memory, operations=operations),
+            moves=case.members is not Members.UNFINISHED,
+        )
 
     def _after_sending(self, case: Case, configuration: ClusterConfiguration) -> Decision | None:
         """Judge the change that this operation sent, when it is no longer (or not yet) there."""

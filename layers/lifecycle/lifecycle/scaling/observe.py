@@ -141,7 +141,8 @@ class ScaleObserver:
         ``memory`` is what the last look returned, ``sent`` the id of the change this operation
         sent, ``backup`` that of the backup it took (0 for none, -1 for one that Camunda did not
         take). Returns ``action`` with ``count``, ``tasks``, ``wait`` (seconds), ``reason``,
-        ``memory`` and the stack's outputs as ``cluster``; with ``DONE`` also ``verification``.
+        ``moves`` (whether it needs a backup before it), ``memory`` and the stack's outputs as
+        ``cluster``; with ``DONE`` also ``verification``.
         Raises as ``scaling/decision.py`` and ``scaling/partitions.py`` do, ``ClusterNotFound``,
         ``ClusterFrozen`` and ``StackNotUsable``.
         """
@@ -179,6 +180,7 @@ class ScaleObserver:
             "count": decision.count,
             "tasks": list(decision.tasks),
             "wait": decision.wait,
+            "moves": decision.moves,
             "memory": decision.memory.as_state(),
             "cluster": dict(stack.outputs),
         }

@@ -136,7 +136,11 @@ class PartitionDecider(Decider):
             Action.CHANGE_PARTITIONS,
             f"{case.active} → {case.requested} partitions, {len(plan.operations)} operations",
         )
-        return replace(decision, memory=replace(decision.memory, operations=len(plan.operations)))
+        return replace(
+            decision,
+            memory=replace(decision.memory, operations=len(plan.operations)),
+            moves=case.partitions is Partitions.FEWER,
+        )
 
     def _after_adding(self, configuration: ClusterConfiguration) -> Decision | None:
         """Judge the change that this operation sent, when it is no longer (or not yet) there."""

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.checks import Check, Result
-from lifecycle.cluster.prices import NOT_INCLUDED, Size, monthly_cost
+from lifecycle.cluster.prices import Size, monthly_cost, not_included
+from lifecycle.preflight import backup_gate
 from lifecycle.scaling import partition_table
 from lifecycle.scaling.decision import refused_by_table
 from lifecycle.scaling.partitions import refused_by_partitions
@@ -23,12 +24,22 @@ if TYPE_CHECKING:
     from lifecycle.camunda.topology import BrokerId, Member
     from lifecycle.scaling.decision import Observed
 
-BACKUP: Final = "Take a backup of Camunda before changing brokers; this plan does not."
-PARTITION_BACKUP: Final = (
-    "Take a backup of Camunda first; this plan does not. Camunda takes none while partitions are "
-    "added. A backup follows if continuous backup is enabled: a backup can be restored only into "
-    "as many partitions as it holds."
+NO_BACKUP: Final = "None is needed: nothing is moved, or only what began before is completed."
+AFTER_PARTITIONS: Final = (
+    " Camunda takes none while partitions are added. Another one follows if continuous backup is "
+    "enabled: a backup can be restored only into as many partitions as it holds."
 )
+
+
+def _backup(parameters: Mapping[str, str], newest: str) -> str:
+    """Return what there has to be before anything moves; ``newest``: what there is now."""
+    hours = backup_gate.max_age_hours(parameters)
+    return (
+        f"A completed backup of the brokers younger than {hours} hours ({backup_gate.PARAMETER}) "
+        "is needed before the first change; where there is none, it is taken first, and without "
+        f"it nothing is changed. {f'Now: {newest}. ' if newest else ''}To go without: "
+        f'"{backup_gate.ACCEPT}": true in the request.'
+    )
 
 
 def plan_scaling(
@@ -40,11 +51,13 @@ def plan_scaling(
     parameters: Mapping[str, str],
     adoption: Sequence[Check] = (),
     prices: Mapping[str, Any] | None = None,
+    newest: str = "",
 ) -> dict[str, Any]:
     """Return the plan as JSON. ``status`` is ``READY``, ``UNCHANGED`` or ``REFUSED``.
 
     ``parameters`` are those of the cluster's stack; an adopted one has no sizes, so no price.
-    ``prices`` is a price list, None for the one that is shipped.
+    ``prices`` is a price list, None for the one that is shipped; ``newest`` describes the newest
+    backup of the brokers.
     """
     configuration = observed.brokers.configuration
     case = None
@@ -58,6 +71,11 @@ def plan_scaling(
     status = "REFUSED" if refused else "UNCHANGED" if step is Step.SETTLE else "READY"
     desired = observed.service.desired
     undo = case.brokers if case is not None else desired
+    moves = (
+        case is not None
+        and case.change is Change.NONE
+        and case.members in {Members.FEWER, Members.MORE}
+    )
     return {
         **_shared(observed, cluster, region, status, checks=checks, adoption=adoption),
         "unit": "brokers",
@@ -65,7 +83,7 @@ def plan_scaling(
         "to": requested,
         "next": None if refused or case is None else _steps(case),
         "cost": cost_of(parameters, desired, requested, region, prices),
-        "backup": BACKUP,
+        "backup": _backup(parameters, newest) if moves else NO_BACKUP,
         "stop": "Before the change is submitted to Camunda: stop the execution, then request the "
         "current number. After that Camunda's change continues on its own; let it "
         "complete.",
@@ -83,6 +101,7 @@ def plan_partitions(
     parameters: Mapping[str, str],
     adoption: Sequence[Check] = (),
     prices: Mapping[str, Any] | None = None,
+    newest: str = "",
 ) -> dict[str, Any]:
     """Return the plan of adding partitions; shape and arguments are those of ``plan_scaling``.
 
@@ -99,6 +118,11 @@ def plan_partitions(
     row = None
     if case is not None:
         row = partition_table.row_for(case.change, case.partitions, case.count)
+    moves = (
+        case is not None
+        and case.change is partition_table.Change.NONE
+        and case.partitions is partition_table.Partitions.FEWER
+    )
     settled = row is not None and row.step is partition_table.Step.SETTLE
     status = "REFUSED" if refused else "UNCHANGED" if settled else "READY"
     desired = observed.service.desired
@@ -109,7 +133,7 @@ def plan_partitions(
         "to": requested,
         "next": None if refused or case is None else _partition_steps(case),
         "cost": cost_of(parameters, desired, desired, region, prices),
-        "backup": PARTITION_BACKUP,
+        "backup": (_backup(parameters, newest) if moves else NO_BACKUP) + AFTER_PARTITIONS,
         "stop": "Before the change is submitted to Camunda: stop the execution. After that "
         "Camunda's change continues on its own; let it complete.",
         "undo": "Not possible: Camunda never removes a partition. A backup from before the "
@@ -335,6 +359,7 @@ def cost_of(
     prices: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the monthly cost with so many brokers before and after, and what it leaves out."""
+    excluded = not_included(region, prices)
     try:
         sizes = [
             Size.of(parameters, brokers=count, connectors=int(parameters["Connectors"]))
@@ -346,9 +371,9 @@ def cost_of(
             "items": {},
             "missing": ["the sizes of the cluster"],
         }
-        return {"before": unknown, "after": unknown, "notIncluded": NOT_INCLUDED}
+        return {"before": unknown, "after": unknown, "notIncluded": excluded}
     costs = [monthly_cost(size, region, prices).as_dict() for size in sizes]
-    return {"before": costs[0], "after": costs[1], "notIncluded": NOT_INCLUDED}
+    return {"before": costs[0], "after": costs[1], "notIncluded": excluded}
 
 
 def _money(cost: Mapping[str, Any]) -> str:

@@ -128,8 +128,9 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
     ),
     Precondition(
         "Camunda accepts the administrator's user",
-        "the user of the secret `AdminUserSecretArn` can read the topology (no 401 or 403)",
-        "Put the user's current name and password into the secret named.",
+        "the user of the secret `AdminUserSecretArn`, or the health client of the identity "
+        "provider, can read the topology (no 401 or 403)",
+        "Put the user's current name and password, or the client's secret, into the secret named.",
     ),
     Precondition(
         "every broker runs",

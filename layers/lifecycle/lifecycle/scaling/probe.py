@@ -18,15 +18,17 @@ from lifecycle.errors import (
     LifecycleError,
     ManagementRefused,
     SecretRefused,
+    TokenRefused,
 )
 from lifecycle.services.brokers import holders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lifecycle.camunda.ports import ManagementApi, Users
+    from lifecycle.camunda.ports import ManagementApi
     from lifecycle.camunda.topology import ClusterConfiguration, PlannedChange, Topology
     from lifecycle.cluster.contract import ClusterOutputs
+    from lifecycle.cluster.ports import Logins
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class ScalingProber:
     """The use case and its ports."""
 
     management: Callable[[str], ManagementApi]
-    users: Users
+    logins: Logins
 
     def query(
         self, cluster: ClusterOutputs, *, brokers: int, partitions: int, backup: int
@@ -63,13 +65,11 @@ class ScalingProber:
         }
         topology: Topology | None = None
         try:
-            topology = query_topology(
-                api, self.users, cluster.admin_user_secret, cluster.cluster_name
-            )
+            topology = query_topology(api, self.logins.of(cluster))
             answer["topology"] = topology_payload(topology)
         except LifecycleError as error:
             answer["problems"].append(error.message.rstrip("."))
-            if isinstance(error, CredentialsRefused | SecretRefused):
+            if isinstance(error, CredentialsRefused | SecretRefused | TokenRefused):
                 answer["refused"] = error.message.rstrip(".")
         try:
             configuration = api.configuration()

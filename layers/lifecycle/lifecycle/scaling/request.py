@@ -11,12 +11,13 @@ from lifecycle.cluster.validation import Problem, invalid
 from lifecycle.operation import approval
 from lifecycle.operation.approval import Reviewed, read_approves
 from lifecycle.operation.idempotency import canonical
+from lifecycle.preflight.backup_gate import ACCEPT, read_waiver
 from lifecycle.provisioning.request import read_goal
 
 if TYPE_CHECKING:
     from lifecycle.services.images import Version
 
-SCALE_FIELDS: Final = ("clusterName", "count", "partitions", approval.FIELD)
+SCALE_FIELDS: Final = ("clusterName", "count", "partitions", approval.FIELD, ACCEPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,14 @@ class ScaleRequest:
     """A scale request after validation: ``count`` brokers or so many partitions, the other 0.
 
     ``approves`` is the operation of the plan that another principal made; empty for none.
+    ``accept_no_backup``: it goes on where no backup is fresh.
     """
 
     cluster: str
     count: int
     partitions: int = 0
     approves: str = ""
+    accept_no_backup: bool = False
 
 
 def read_scale_request(raw: object) -> ScaleRequest:
@@ -44,7 +47,7 @@ def read_scale_request(raw: object) -> ScaleRequest:
         Problem(
             str(name) or "(empty name)",
             raw[name],
-            "nothing: the fields are clusterName, count or partitions, and approves",
+            f"nothing: the fields are clusterName, count or partitions, approves and {ACCEPT}",
         )
         for name in raw
         if name not in SCALE_FIELDS
@@ -53,10 +56,11 @@ def read_scale_request(raw: object) -> ScaleRequest:
     if not is_cluster_name(cluster):
         problems.append(Problem("clusterName", cluster, CLUSTER_NAME_RULE))
     approves, unreadable = read_approves(raw)
+    accepted, unclear = read_waiver(raw)
     goal, wrong = read_goal(raw, "")
-    if problems or wrong or unreadable:
-        raise invalid([*problems, *wrong, *unreadable])
-    return ScaleRequest(str(cluster), goal.count, goal.partitions, approves)
+    if problems or wrong or unreadable or unclear:
+        raise invalid([*problems, *wrong, *unreadable, *unclear])
+    return ScaleRequest(str(cluster), goal.count, goal.partitions, approves, accepted)
 
 
 def reviewed_scaling(cluster: str, count: int, partitions: int, approves: str) -> Reviewed:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.cluster.find import find_cluster
 from lifecycle.cluster.freeze import refuse_if_frozen
+from lifecycle.preflight.backup_gate import wanted
 from lifecycle.scaling.request import read_scale_request, refuse_below
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 def validate_scaling(raw: object, *, control_stack: str, stacks: Stacks) -> dict[str, Any]:
     """Validate ``{"clusterName": "demo", "count": 4}``; give it as the state machine carries it.
 
-    Or ``{"clusterName": "demo", "partitions": 6}``: the other number is 0 then.
+    Or ``{"clusterName": "demo", "partitions": 6}``: the other number is 0 then. ``backup`` is what
+    the machine requests of ``TakeBackup`` before anything moves.
     Raises ``InvalidRequest`` that names every wrong field or a count below the replication factor,
     ``ClusterNotFound``, ``ClusterFrozen``, ``StackNotUsable``.
     """
@@ -30,4 +32,5 @@ def validate_scaling(raw: object, *, control_stack: str, stacks: Stacks) -> dict
         "count": request.count,
         "partitions": request.partitions,
         "approves": request.approves,
+        "backup": wanted(stack.parameters, accepted=request.accept_no_backup),
     }

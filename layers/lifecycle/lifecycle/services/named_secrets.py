@@ -12,8 +12,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.checks import Check, Result
-from lifecycle.cluster.names import TAG_CONTROL_PLANE
-from lifecycle.cluster.owned_secrets import Purpose, tag_command, wrong_tag
+from lifecycle.cluster.names import TAG_CLUSTER, TAG_CONTROL_PLANE
+from lifecycle.cluster.owned_secrets import (
+    TAG_TOKEN_URL,
+    Purpose,
+    tag_command,
+    wrong_tag,
+    wrong_url,
+)
 from lifecycle.services.settings import SERVICES, without_key
 
 if TYPE_CHECKING:
@@ -22,7 +28,12 @@ if TYPE_CHECKING:
     from lifecycle.services.settings import Settings
 
 REGISTRY: Final = "RegistryCredentialsArn"
-PARAMETERS: Final = ("LicenseKeySecretArn", REGISTRY)
+HEALTH: Final = "OidcHealthSecretArn"
+# Tasks log in with them. Who may set the options of a JVM in a cluster can make its tasks send
+# what they read elsewhere, so that a client of one cluster must not be readable by another one.
+_CLIENTS: Final = ("OidcClientSecretArn", "OidcConnectorsSecretArn")
+PARAMETERS: Final = ("LicenseKeySecretArn", REGISTRY, *_CLIENTS, HEALTH)
+_PURPOSES: Final = {REGISTRY: Purpose.REGISTRY, HEALTH: Purpose.OIDC_CLIENT}
 NAME: Final = "named secrets"
 # Of a long list the first are enough to see what is wrong, and a cause has its limit.
 _SHOWN: Final = 20
@@ -30,10 +41,15 @@ _SHOWN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class NamedSecret:
-    """A secret or parameter (``arn``, without a JSON key) and the ``field`` that names it."""
+    """A secret or parameter (``arn``, without a JSON key) and the ``field`` that names it.
+
+    ``token_url`` is the one place to which the functions may send its value; empty for a secret
+    that they do not read.
+    """
 
     field: str
     arn: str
+    token_url: str = ""
 
     @property
     def service(self) -> str:
@@ -43,7 +59,12 @@ class NamedSecret:
     @property
     def purpose(self) -> Purpose:
         """Where its value would go."""
-        return Purpose.REGISTRY if self.field == REGISTRY else Purpose.TASK
+        return _PURPOSES.get(self.field, Purpose.TASK)
+
+    @property
+    def shared(self) -> bool:
+        """Whether several clusters may name it."""
+        return self.field not in _CLIENTS
 
     @property
     def region(self) -> str:
@@ -68,17 +89,29 @@ class Seen(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SecretSeen:
-    """What is known of a secret."""
+    """What is known of a secret; ``arn`` is its own, empty for a parameter.
+
+    Secrets Manager finds a secret by an ARN without the last hyphen and six characters too;
+    policies of roles and the encryption context of its key have the whole one.
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DescribeSecret.html
+    """
 
     state: Seen
     tags: Mapping[str, str] = field(default_factory=dict)
+    arn: str = ""
 
 
 def named_secrets(
     parameters: Mapping[str, str], settings: Mapping[str, Any] | Settings
 ) -> tuple[NamedSecret, ...]:
     """Find the secrets that the parameters of a cluster and a request's settings name."""
-    found = [NamedSecret(name, parameters[name]) for name in PARAMETERS if parameters.get(name)]
+    found = [
+        NamedSecret(
+            name, parameters[name], parameters.get("OidcTokenUrl", "") if name == HEALTH else ""
+        )
+        for name in PARAMETERS
+        if parameters.get(name)
+    ]
     for service in SERVICES:
         given = (settings.get(service) or {}).get("secrets") or {}
         found += [
@@ -125,8 +158,9 @@ def check_secrets(
             _joined(wrong),
             "Specify secrets of this account and region that have the tags "
             f"{TAG_CONTROL_PLANE}={control_stack} and camunda:purpose=registry "
-            "(RegistryCredentialsArn) or camunda:purpose=task (all others), and no tag of another "
-            "cluster.",
+            f"(RegistryCredentialsArn), camunda:purpose={Purpose.OIDC_CLIENT} ({HEALTH}, with "
+            f"{TAG_TOKEN_URL}) or camunda:purpose=task (all others), with {TAG_CLUSTER}={cluster} "
+            "where it is the secret of a client (Oidc...), and no tag of another cluster.",
         )
     if seen is None:
         return Check(
@@ -155,14 +189,27 @@ def _wrong(
         return ""
     if seen.state is not Seen.THERE:
         return seen.state
+    if seen.arn and seen.arn != secret.arn:
+        return f"is not the whole ARN, with which roles read it; allowed is {seen.arn!r}"
     wrong = wrong_tag(
-        seen.tags, control_stack=control_stack, cluster=cluster, purpose=secret.purpose
+        seen.tags,
+        control_stack=control_stack,
+        cluster=cluster,
+        purpose=secret.purpose,
+        shared=secret.shared,
     )
+    wrong = wrong or (wrong_url(seen.tags, secret.token_url) if secret.token_url else "")
     if not wrong or secret.service != "secretsmanager":
         return wrong
     command = tag_command(
-        secret.arn, control_stack=control_stack, cluster=cluster, purpose=secret.purpose
+        secret.arn,
+        control_stack=control_stack,
+        cluster=cluster,
+        purpose=secret.purpose,
+        shared=secret.shared,
     )
+    if secret.token_url:
+        command += f" Key={TAG_TOKEN_URL},Value={secret.token_url}"
     return f"{wrong}; if it is meant for that: {command}"
 
 

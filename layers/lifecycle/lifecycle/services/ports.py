@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lifecycle.cluster.access import ExecTask
     from lifecycle.cluster.checks import TargetHealth
     from lifecycle.services.autoscaling import ScalableTarget
     from lifecycle.services.brokers import BrokerService
@@ -76,6 +77,10 @@ class Services(Protocol):
 
     def living_tasks(self, ecs_cluster: str, name: str) -> Sequence[LivingTask]:
         """Tasks of a service whose containers may run, with those that ECS stops right now."""
+        ...
+
+    def exec_tasks(self, ecs_cluster: str, name: str) -> Sequence[ExecTask]:
+        """Running tasks of a service, with what ECS Exec needs of its own container."""
         ...
 
     def last_log_lines(self, log_group: str, task_id: str, limit: int) -> Sequence[str]:

@@ -423,7 +423,9 @@ def _parameters(template: Mapping[str, Any], value: object) -> set[str]:
     if "Ref" in value:
         found |= {value["Ref"]} & set(declared)
     if "Fn::If" in value:
-        found |= _parameters(template, template["Conditions"][value["Fn::If"][0]])
+        found |= _parameters(template, {"Condition": value["Fn::If"][0]})
+    if isinstance(named := value.get("Condition"), str):
+        found |= _parameters(template, template["Conditions"][named])
     if isinstance(text := value.get("Fn::Sub"), str):
         found |= set(re.findall(r"\$\{(\w+)\}", text)) & set(declared)
     return found

@@ -26,6 +26,7 @@ from lifecycle.operation.approval import Reviewed, read_review
 from lifecycle.operation.idempotency import canonical, split_operation_id
 
 if TYPE_CHECKING:
+    from lifecycle.cluster.former_data import DatabaseBeside
     from lifecycle.cluster.stack import Stack, StackEvent, StackResource
 
 FIELDS: Final = ("clusterName", "confirm", "dryRun", approval.FIELD)
@@ -162,6 +163,8 @@ class _Kind:
     removal: str
     each: str = ""
     per_gigabyte: str = ""
+    free: str = ""
+    """Why it costs nothing by itself."""
 
 
 _KINDS: Final[Mapping[str, _Kind]] = {
@@ -187,6 +190,12 @@ _KINDS: Final[Mapping[str, _Kind]] = {
         "key; everything it encrypts is unreadable without it",
         "last of all: aws kms schedule-key-deletion --key-id {} --pending-window-in-days 30",
         each="keyMonth",
+    ),
+    "AWS::Cognito::UserPool": _Kind(
+        "user pool; users have their names and passwords in it",
+        "aws cognito-idp update-user-pool --user-pool-id {} --deletion-protection INACTIVE "
+        "--auto-verified-attributes email, then aws cognito-idp delete-user-pool --user-pool-id {}",
+        free="Cognito charges for users who log in",
     ),
     "AWS::RDS::DBCluster": _Kind(
         "final snapshot of the database, named in the report",
@@ -265,6 +274,8 @@ def kept_resources(
 def _cost(
     kind: _Kind, size: int | None, known: Mapping[str, Any] | None, region: str, currency: str
 ) -> tuple[Decimal | None, str]:
+    if kind.free:
+        return Decimal("0.00"), kind.free
     rate = None if known is None else known.get(kind.each or kind.per_gigabyte)
     if rate is None:
         return None, f"no price for {region}"
@@ -282,10 +293,15 @@ def teardown_plan(
     contents: Sequence[StackResource],
     policies: Mapping[str, str],
     kept: Sequence[Kept],
+    back: Mapping[str, Any] | None = None,
+    *,
+    beside: Sequence[DatabaseBeside] = (),
 ) -> dict[str, Any]:
     """Describe what goes and what stays, as JSON and as text for a person.
 
-    ``monthlyCost`` is the sum of what has a price; ``notPriced`` names what it does not cover.
+    ``beside`` are databases that restores have left, which go as the stack's own does. ``back`` is
+    whether a cluster could be made of what stays (``wayBack``); None for a trial. ``monthlyCost``
+    is the sum of what has a price; ``notPriced`` names what it does not cover.
     """
     going = [
         resource
@@ -300,7 +316,9 @@ def teardown_plan(
         "stackStatus": stack.status,
         "trial": trial,
         "goes": dict(sorted(Counter(resource.resource_type for resource in going).items())),
+        "formerDatabases": [one.name for one in beside if not one.copy],
         "kept": [one.as_dict() for one in kept],
+        "wayBack": back,
         "monthlyCost": f"{sum(known, Decimal(0)):.2f}",
         "notPriced": [one.logical_id for one in kept if one.monthly is None],
         "currency": price_list()["currency"],
@@ -319,6 +337,11 @@ def _text(
     if plan["trial"]:
         lines.append("It is a trial: its buckets are emptied, and nothing is retained.")
     lines += [f"deleted: {number} {kind}" for kind, number in plan["goes"].items()]
+    lines += [
+        f"deleted: former database {name}, which a restore has replaced"
+        + ("" if plan["trial"] else "; its final snapshot is retained")
+        for name in plan["formerDatabases"]
+    ]
     for one in kept:
         cost = (
             one.price
@@ -336,7 +359,24 @@ def _text(
             if open_
             else f"Retention costs {total} at the current size."
         )
+    if plan["wayBack"] is not None:
+        lines.append(_way_back(plan["wayBack"]))
     return "\n".join(lines)
+
+
+def _way_back(back: Mapping[str, Any]) -> str:
+    found = back["restorable"]
+    if found is None:
+        return (
+            f"No cluster can be made of it again: {back['why']}. The final snapshot is newer than "
+            "every backup of the brokers, which cannot be restored beside it: take a backup with a "
+            "snapshot first."
+        )
+    return (
+        f"A cluster can be made of it again as of {found['at']} (backup {found['backup']}, "
+        f"snapshot {found['snapshot']}, {found['partitions']} partitions); what came after "
+        "is lost. Take a backup with a snapshot first to lose less."
+    )
 
 
 def absent_plan(stack: str, cluster: str) -> dict[str, Any]:
@@ -347,7 +387,9 @@ def absent_plan(stack: str, cluster: str) -> dict[str, Any]:
         "stackStatus": StackState.ABSENT.value,
         "trial": False,
         "goes": {},
+        "formerDatabases": [],
         "kept": [],
+        "wayBack": None,
         "monthlyCost": "0.00",
         "notPriced": [],
         "currency": price_list()["currency"],

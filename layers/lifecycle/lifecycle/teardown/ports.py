@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from lifecycle.cluster.lifetimes import PresentDatabase
     from lifecycle.cluster.stack import StackResource
     from lifecycle.teardown.discovery import NamedService
 
@@ -57,6 +58,20 @@ class Storage(Protocol):
         """Delete objects and versions for a while; True when nothing was left.
 
         A bucket that does not exist is empty.
+        """
+        ...
+
+
+class WaysBack(Protocol):
+    """What a cluster could be made of again."""
+
+    def of(self, cluster: str, bucket: str, present: PresentDatabase) -> Mapping[str, Any]:
+        """Judge by the bucket with its backups (empty: none) and its snapshots as they are now.
+
+        ``present`` is its database.
+
+        Gives ``restorable`` (``backup``, ``at``, ``snapshot`` …; None where there is no way back)
+        and ``why`` there is none.
         """
         ...
 

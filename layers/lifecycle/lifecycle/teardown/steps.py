@@ -10,12 +10,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.find import refuse_mistaken
+from lifecycle.cluster.former_data import FORMER_PATIENCE, final_snapshot, in_the_way
 from lifecycle.cluster.freeze import refuse_if_frozen
+from lifecycle.cluster.lifetimes import PresentDatabase
 from lifecycle.cluster.names import change_set_name, stack_name
 from lifecycle.cluster.polling import Wait, next_wait
-from lifecycle.cluster.stack import BALANCER, progress_of
+from lifecycle.cluster.stack import BALANCER, StackResource, progress_of
 from lifecycle.cluster.trial import is_trial
-from lifecycle.errors import NamespaceNotEmpty, StackNotDeleted, TasksStillRunning
+from lifecycle.errors import (
+    AwsUnavailable,
+    NamespaceNotEmpty,
+    StackNotDeleted,
+    StackNotUsable,
+    TasksStillRunning,
+)
 from lifecycle.operation.steps import BUCKETS_EMPTIED, SERVICES_STOP, STACK_DELETED
 from lifecycle.services.definition import NAMES
 from lifecycle.teardown.decisions import (
@@ -36,13 +44,15 @@ from lifecycle.times import epoch
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lifecycle.cluster.ports import Stacks
+    from lifecycle.cluster.ports import FormerData, Stacks
     from lifecycle.cluster.stack import Stack
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
     from lifecycle.services.ports import Services, TargetGroups
-    from lifecycle.teardown.ports import Balancers, Databases, Health, Namespaces, Storage
+    from lifecycle.teardown.ports import Balancers, Databases, Health, Namespaces, Storage, WaysBack
 
+DATABASE: Final = "AWS::RDS::DBCluster"
+BUCKET: Final = "AWS::S3::Bucket"
 _TARGET_GROUPS: Final = (
     "RestTargetGroupArn",
     "GrpcTargetGroupArn",
@@ -57,6 +67,8 @@ class TeardownPlanner:
 
     stacks: Stacks
     storage: Storage
+    ways: WaysBack
+    former: FormerData
     control_stack: str
     region: str
 
@@ -89,6 +101,22 @@ class TeardownPlanner:
             refuse_mistaken(self.stacks, stack, self.control_stack, request.cluster)
         contents = self.stacks.contents(name)
         policies = deletion_policies(self.stacks.template(name))
+        trial = is_trial(stack.parameters)
+        beside = self.former.databases(request.cluster, _database(contents))
+        if stuck := in_the_way(beside):
+            raise StackNotUsable(
+                f"Stack {name} cannot be deleted: {stuck}, and it stands in the subnet group of "
+                f"cluster {request.cluster}, whose tags it has.",
+                next_step="Start it if it is stopped, and enable its key if that is not enabled. "
+                "If it has instances, something works with it: delete it in RDS, or restore it "
+                "into another subnet group and delete it here. Then start the same request again.",
+            )
+        # What restores have replaced is kept as what the stack has now.
+        former = (
+            [] if trial else _former_buckets(self.former, request.cluster, stack.stack_id, contents)
+        )
+        policies |= dict.fromkeys((one.logical_id for one in former), "Retain")
+        contents = [*contents, *former]
         retained = [one for one in contents if policies.get(one.logical_id, "Delete") != "Delete"]
         kept = kept_resources(
             contents,
@@ -96,7 +124,39 @@ class TeardownPlanner:
             {one.logical_id: self.storage.size(one) for one in retained},
             region=self.region,
         )
-        return {**carried, "plan": teardown_plan(stack, contents, policies, kept)}
+        # Of a trial nothing is kept.
+        back = (
+            None
+            if trial
+            else self.ways.of(
+                request.cluster,
+                stack.outputs.get("BackupBucketName", ""),
+                PresentDatabase(
+                    stack.outputs.get("DatabaseClusterId", ""),
+                    stack.outputs.get("DatabaseSnapshot", ""),
+                ),
+            )
+        )
+        plan = teardown_plan(stack, contents, policies, kept, back, beside=beside)
+        return {**carried, "plan": plan}
+
+
+def _database(contents: Sequence[StackResource]) -> str:
+    """Return the identifier of the stack's own database, empty without one."""
+    found = [one.physical_id for one in contents if one.resource_type == DATABASE]
+    return found[0] if found else ""
+
+
+def _former_buckets(
+    former: FormerData, cluster: str, stack_id: str, contents: Sequence[StackResource]
+) -> list[StackResource]:
+    """Return the buckets of former leases as the stack would have them."""
+    present = {one.physical_id for one in contents}
+    names = former.leases(cluster, stack_id, present)
+    return [
+        StackResource(f"FormerNodeIdBucket{number}", BUCKET, name)
+        for number, name in enumerate(names, 1)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +286,7 @@ class TrialEmptier:
 
     stacks: Stacks
     storage: Storage
+    former: FormerData
     journal: Journal
     control_stack: str
 
@@ -240,12 +301,19 @@ class TrialEmptier:
         # Only the stack's own word counts: what is deleted here has no backup.
         if found is None or state is StackState.ABSENT or not is_trial(found.parameters):
             return {"status": "EMPTY"}
-        for resource in self.stacks.contents(stack):
-            if resource.resource_type != "AWS::S3::Bucket":
+        contents = self.stacks.contents(stack)
+        for resource in contents:
+            if resource.resource_type != BUCKET:
                 continue
             self.journal.step(operation, BUCKETS_EMPTIED, resource.physical_id)
             if not self.storage.empty_bucket(resource.physical_id):
                 return {"status": "MORE"}
+        # CloudFormation left what a restore replaced where it was not empty.
+        for one in _former_buckets(self.former, operation.cluster, found.stack_id, contents):
+            self.journal.step(operation, BUCKETS_EMPTIED, one.physical_id)
+            if not self.storage.empty_bucket(one.physical_id):
+                return {"status": "MORE"}
+            self.former.delete_bucket(one.physical_id)
         return {"status": "EMPTY"}
 
 
@@ -255,18 +323,21 @@ class StackDeleter:
 
     stacks: Stacks
     databases: Databases
+    former: FormerData
     balancers: Balancers
     health: Health
     journal: Journal
     control_stack: str
 
     def delete(
-        self, operation: Operation, *, stack: str, begun: Mapping[str, str], polls: int
+        self, operation: Operation, *, stack: str, begun: Mapping[str, Any], polls: int
     ) -> dict[str, Any]:
         """Begin the deletion, or return how far it is.
 
-        ``begun`` holds ``stackId``, ``token`` and ``database`` of a deletion that this operation
-        follows, and is empty at first. Returns ``status`` ``WAITING`` with ``wait`` (seconds) and
+        ``begun`` holds ``stackId``, ``token`` and ``database`` of what this operation deletes,
+        ``former`` databases that went before it, how long they are waited for (``wait``), and
+        ``follows`` once CloudFormation deletes the
+        stack; it is empty at first. Returns ``status`` ``WAITING`` with ``wait`` (seconds) and
         ``begun``, or ``GONE`` with the ``snapshots`` of the database. Raises ``StackNotDeleted``
         naming what blocks, and the remedy.
         """
@@ -280,28 +351,36 @@ class StackDeleter:
         if found is None or state is StackState.ABSENT:
             self.health.forget(operation.cluster)
             return {"status": "GONE", "snapshots": self._snapshots(begun)}
-        followed, begun = bool(begun), begun or self._identity(operation, found)
+        begun = begun or self._identity(operation, found)
         token = begun["token"]
-        if found.status == "DELETE_FAILED" and followed:
+        # Of an earlier deletion, until this one is begun.
+        if found.status == "DELETE_FAILED" and begun.get("follows"):
             blocked, remedy = what_blocks(self.stacks.events(found.stack_id, token), found.name)
             raise StackNotDeleted(
                 f"Stack {stack} could not be deleted completely: {blocked}.",
                 next_step=f"To continue, {remedy}; then start the same operation again.",
             )
         if state is StackState.STANDING:
-            self._begin(found, begun)
+            begun, going = self._without_former(operation, found, begun)
+            if going:
+                # CloudFormation does not delete a subnet group with a database in it.
+                self.journal.step(operation, STACK_DELETED, going)
+            else:
+                self._begin(found, begun)
+                begun = {**begun, "follows": "true"}
         elif state is StackState.DELETING:
             progress = progress_of(self.stacks.events(found.stack_id, token), found.name)
             working = ", ".join(progress.working[:4]) or "CloudFormation"
             detail = f"{progress.done} resources are done; waiting for {working}"
             self.journal.step(operation, STACK_DELETED, detail)
+            begun = {**begun, "follows": "true"}
         return {"status": "WAITING", "wait": next_wait(polls, near_end=False), "begun": begun}
 
     def _identity(self, operation: Operation, stack: Stack) -> Mapping[str, str]:
         databases = [
             resource.physical_id
             for resource in self.stacks.contents(stack.stack_id)
-            if resource.resource_type == "AWS::RDS::DBCluster"
+            if resource.resource_type == DATABASE
         ]
         return {
             "stackId": stack.stack_id,
@@ -311,7 +390,52 @@ class StackDeleter:
             "ownsDatabase": "true" if databases else "",
         }
 
-    def _begin(self, stack: Stack, begun: Mapping[str, str]) -> None:
+    def _without_former(
+        self, operation: Operation, stack: Stack, begun: Mapping[str, Any]
+    ) -> tuple[Mapping[str, Any], str]:
+        """Delete databases that restores have left, each with a final snapshot as the stack's own.
+
+        Returns ``begun`` with their names (``former``), and what is being deleted, empty once none
+        is left. A trial's, and a copy that a restore took a snapshot of, go without one. One that
+        RDS creates, backs up or changes is waited for as one that it deletes.
+        """
+        beside = self.former.databases(operation.cluster, begun.get("database", ""))
+        if stuck := in_the_way(beside):
+            raise StackNotDeleted(
+                f"Stack {stack.name} was not deleted: {stuck}, and it stands in the cluster's "
+                "subnet group.",
+                next_step="Start it if it is stopped, and enable its key if that is not enabled. "
+                "If it has instances, something works with it: delete it in RDS. Then start the "
+                "same operation again.",
+            )
+        names = [one for one in begun.get("former", "").split(",") if one]
+        going = []
+        for one in beside:
+            going.append(f"database {one.name} is being deleted")
+            if one.status != "deleting":
+                plain = one.copy or is_trial(stack.parameters)
+                snapshot = "" if plain else final_snapshot(one.name, operation.operation_id)
+                self.journal.step(operation, STACK_DELETED, f"database {one.name} is deleted")
+                try:
+                    self.former.delete_database(
+                        one.name, cluster=operation.cluster, snapshot=snapshot
+                    )
+                except AwsUnavailable as error:
+                    going[-1] = error.message.rstrip(".")
+            if not one.copy and one.name not in names:
+                names.append(one.name)
+        now = epoch(self.journal.clock.now())
+        mark = "; ".join(going)
+        wait = Wait.at(mark, now, Wait.read(begun.get("wait")))
+        if going and wait.lasted(FORMER_PATIENCE, now):
+            raise StackNotDeleted(
+                f"Stack {stack.name} was not deleted: for {FORMER_PATIENCE // 3600} hours {mark}, "
+                "in the cluster's subnet group.",
+                next_step="Look at it in RDS, then start the same operation again.",
+            )
+        return {**begun, "former": ",".join(names), "wait": wait.as_state()}, mark
+
+    def _begin(self, stack: Stack, begun: Mapping[str, Any]) -> None:
         # Directly at RDS and the load balancers, and only now: a stack that failed in between
         # takes no update that could do it, and nothing else can come between this and the deletion.
         if begun["database"] and begun.get("ownsDatabase"):
@@ -322,6 +446,6 @@ class StackDeleter:
         self.stacks.unprotect(stack.name)
         self.stacks.delete(stack.stack_id, begun["token"])
 
-    def _snapshots(self, begun: Mapping[str, str]) -> Sequence[str]:
-        identifier = begun.get("database", "")
-        return self.databases.snapshots(identifier) if identifier else []
+    def _snapshots(self, begun: Mapping[str, Any]) -> Sequence[str]:
+        names = [begun.get("database", ""), *begun.get("former", "").split(",")]
+        return [one for name in names if name for one in self.databases.snapshots(name)]

@@ -63,7 +63,8 @@ _REFUSED: Final = re.compile(r"\b(?:HTTP|answers) 40[13]\b")
 
 _USER: Final = (
     "Put the current name and password of an administrator of Camunda into the secret of the "
-    "output AdminUserSecretArn."
+    "output AdminUserSecretArn; with an identity provider, compare secret, scope, audience and "
+    "role of the client in the output OidcHealthClientId."
 )
 
 
@@ -105,14 +106,20 @@ def check_targets(name: str, targets: Sequence[TargetHealth], expected: int) -> 
 def fronts(cluster: ClusterOutputs) -> tuple[Front, Front]:
     """Read from the stack's outputs how clients reach REST (and the web pages), and gRPC.
 
-    One certificate serves both load balancers. A name of AWS's own in ``RestUrl`` is no DomainName:
+    One certificate serves both load balancers, and is verified for the name of REST where gRPC has
+    none of its own. A name of AWS's own in ``RestUrl`` is no DomainName:
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
     """
     url = urlsplit(cluster.rest_url)
     host, balancer = url.hostname or "", cluster.get("WebLoadBalancerDnsName", "").lower()
     tls = url.scheme == "https"
     domain = "" if not tls or host == balancer or _OF_AWS.search(host) else host
-    return Front(tls, domain, balancer), Front(tls, domain)
+    web, native = Front(tls, domain, balancer), cluster.get("GrpcLoadBalancerDnsName", "").lower()
+    name = cluster.get("GrpcEndpoint", "").rpartition(":")[0]
+    # A stack of an earlier release has no such output, and no name of its own for gRPC.
+    if tls and native and name not in {"", native} and not _OF_AWS.search(name):
+        return web, Front(tls, name, native)
+    return web, Front(tls, domain)
 
 
 def check_path(

@@ -5,16 +5,15 @@ What is known goes from look to look, so that each is short and a repeated one i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.errors import CredentialsRefused, LifecycleError
 from lifecycle.services.brokers import active_partitions
 from lifecycle.verification.process_instances import (
-    PROCESS,
-    PROCESS_ID,
-    RESOURCE,
+    VERIFICATION,
     Instances,
+    Probed,
     partition_of,
     read_instances,
 )
@@ -22,9 +21,10 @@ from lifecycle.verification.process_instances import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lifecycle.camunda.credentials import Credentials
-    from lifecycle.camunda.ports import ManagementApi, Users
+    from lifecycle.camunda.credentials import Login
+    from lifecycle.camunda.ports import ManagementApi
     from lifecycle.cluster.contract import ClusterOutputs
+    from lifecycle.cluster.ports import Logins
     from lifecycle.verification.ports import Processes
 
 # Seconds in which a look begins another call, of the 50 that the probe has: one takes 13 at most.
@@ -33,12 +33,17 @@ LOOK_SECONDS: Final = 15.0
 
 @dataclass(frozen=True, slots=True)
 class InstanceProber:
-    """The use case with what it needs from outside; ``monotonic`` gives seconds."""
+    """The use case with what it needs from outside; ``monotonic`` gives seconds.
+
+    ``variables`` gives those of an instance by the number of the attempt that makes it.
+    """
 
     management: Callable[[str], ManagementApi]
     processes: Callable[[str], Processes]
-    users: Users
+    logins: Logins
     monotonic: Callable[[], float]
+    process: Probed = VERIFICATION
+    variables: Callable[[int], Mapping[str, object]] = field(default=lambda _: {})
 
     def query(self, cluster: ClusterOutputs, *, known: Mapping[str, Any]) -> dict[str, Any]:
         """Deploy the process, create missing instances and search those not yet found, once.
@@ -49,29 +54,27 @@ class InstanceProber:
         give_up = self.monotonic() + LOOK_SECONDS
         before = _afresh(read_instances(known))
         try:
-            credentials = self.users.credentials(cluster.admin_user_secret, cluster.cluster_name)
-            ready = self._deploy(before, cluster, credentials)
+            login = self.logins.of(cluster).login()
+            ready = self._deploy(before, cluster, login)
         except LifecycleError as error:
-            return replace(before, problem=_words(error, cluster)).as_state()
-        made = self._create(ready, cluster, credentials, give_up)
-        return self._search(made, cluster, credentials).as_state()
+            return replace(before, problem=self._words(error, cluster)).as_state()
+        made = self._create(ready, cluster, login, give_up)
+        return self._search(made, cluster, login).as_state()
 
-    def _deploy(
-        self, seen: Instances, cluster: ClusterOutputs, credentials: Credentials
-    ) -> Instances:
+    def _deploy(self, seen: Instances, cluster: ClusterOutputs, login: Login) -> Instances:
         name = cluster.discovery_name
         if not seen.wanted:
             active = active_partitions(self.management(name).configuration())
             seen = replace(seen, wanted=max(active, cluster.partitions))
         if not seen.deployed:
-            self.processes(name).deploy(RESOURCE, PROCESS.encode(), credentials)
+            self.processes(name).deploy(self.process.resource, self.process.content, login)
         return replace(seen, deployed=True)
 
     def _create(
         self,
         seen: Instances,
         cluster: ClusterOutputs,
-        credentials: Credentials,
+        login: Login,
         give_up: float,
     ) -> Instances:
         """Create until each partition made one, the time is over or something goes wrong.
@@ -85,38 +88,34 @@ class InstanceProber:
         while seen.may_create and not seen.problem and self.monotonic() < give_up:
             seen = replace(seen, attempts=seen.attempts + 1)
             try:
-                key = api.create_instance(PROCESS_ID, credentials)
+                key = api.create_instance(
+                    self.process.process_id, login, self.variables(seen.attempts)
+                )
             except LifecycleError as error:
-                seen = replace(seen, problem=_words(error, cluster))
+                seen = replace(seen, problem=self._words(error, cluster))
             else:
                 # The first one stays: it has had the most time to be exported.
                 seen = replace(seen, made={partition_of(key): key, **seen.made})
         return seen
 
-    def _search(
-        self, seen: Instances, cluster: ClusterOutputs, credentials: Credentials
-    ) -> Instances:
+    def _search(self, seen: Instances, cluster: ClusterOutputs, login: Login) -> Instances:
         wanted = {seen.made[partition]: partition for partition in seen.unfound}
         if not wanted:
             return seen
         api = self.processes(cluster.discovery_name)
         try:
-            keys = api.found_instances(wanted.keys(), credentials)
+            keys = api.found_instances(wanted.keys(), login)
         except LifecycleError as error:
-            return replace(seen, problem=seen.problem or _words(error, cluster))
+            return replace(seen, problem=seen.problem or self._words(error, cluster))
         return replace(seen, found=seen.found | {wanted[key] for key in keys})
+
+    def _words(self, error: LifecycleError, cluster: ClusterOutputs) -> str:
+        words = error.message.rstrip(".")
+        if isinstance(error, CredentialsRefused):
+            return f"{words}; Camunda rejects {self.logins.of(cluster).named}"
+        return words
 
 
 def _afresh(seen: Instances) -> Instances:
     """Forget what went wrong before, unless it kept the last attempt from a partition."""
     return seen if seen.unmade and not seen.may_create else replace(seen, problem="")
-
-
-def _words(error: LifecycleError, cluster: ClusterOutputs) -> str:
-    words = error.message.rstrip(".")
-    if isinstance(error, CredentialsRefused):
-        return (
-            f"{words}; Camunda rejects the name and password of the secret "
-            f"{cluster.admin_user_secret} (output AdminUserSecretArn)"
-        )
-    return words

@@ -45,6 +45,17 @@ PROCESS: Final = f"""<?xml version="1.0" encoding="UTF-8"?>
 </bpmn:definitions>
 """
 
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """A process of this product's own, with the resource that is deployed for it."""
+
+    process_id: str
+    resource: str
+    content: bytes
+
+
+VERIFICATION: Final = Probed(PROCESS_ID, RESOURCE, PROCESS.encode())
 KEY_BITS: Final = 51
 # Seconds for all of it. An exporter flushes within seconds; one that caught up by now does, too.
 PATIENCE_SECONDS: Final = 180

@@ -97,6 +97,8 @@ class Verifier:
             "gRPC", self.targets.health(cluster.grpc_target_group), brokers.desired
         )
         web, native = fronts(cluster)
+        # With an identity provider, a login that leads elsewhere fails for every user.
+        required = {"rest", "connectors"} | ({"login"} if cluster.uses_oidc else set())
 
         def path(name: str, key: str, behind: Check, front: Front) -> Check:
             return check_path(
@@ -108,7 +110,7 @@ class Verifier:
                 now=self._now(),
                 # Pages may be switched off, and DNS lists zones without targets for a while:
                 # https://repost.aws/knowledge-center/elb-dns-cross-zone-balance-configuration
-                must_answer=key in {"rest", "connectors"},
+                must_answer=key in required,
             )
 
         checks: list[Check] = [

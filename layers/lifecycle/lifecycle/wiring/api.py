@@ -15,6 +15,9 @@ from lifecycle.wiring.common import (
     second_approver,
     settings,
 )
+from lifecycle.wiring.former_data import former_data
+from lifecycle.wiring.kept import kept_reader
+from lifecycle.wiring.login import identity_provider, logins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,17 +35,16 @@ def prober() -> Prober:
     """Queries that work only inside the VPC."""
     import os
 
-    from lifecycle.adapters.aws.secrets import SecretsManagerUsers
     from lifecycle.adapters.camunda.load_balancers import NetworkPaths
     from lifecycle.adapters.camunda.management import HttpManagement
     from lifecycle.api.probe import Prober
-    from lifecycle.cluster.owned_secrets import Purpose
 
     networks = (os.environ["VPC_CIDR"],)
     return Prober(
         management=lambda name: HttpManagement(name, networks=networks),
         paths=NetworkPaths(),
-        users=SecretsManagerUsers(settings().control_stack, Purpose.CAMUNDA_USER),
+        provider=identity_provider(),
+        logins=logins(),
         networks=networks,
     )
 
@@ -52,11 +54,9 @@ def instance_prober() -> InstanceProber:
     import os
     import time
 
-    from lifecycle.adapters.aws.secrets import SecretsManagerUsers
     from lifecycle.adapters.camunda.http_client import Timeouts
     from lifecycle.adapters.camunda.management import HttpManagement
     from lifecycle.adapters.camunda.processes import HttpProcesses
-    from lifecycle.cluster.owned_secrets import Purpose
     from lifecycle.verification.create_instances import InstanceProber
 
     networks = (os.environ["VPC_CIDR"],)
@@ -66,13 +66,15 @@ def instance_prober() -> InstanceProber:
         processes=lambda name: HttpProcesses(
             name, networks=networks, timeouts=timeouts, budget_seconds=6.0
         ),
-        users=SecretsManagerUsers(settings().control_stack, Purpose.CAMUNDA_USER),
+        logins=logins(),
         monotonic=time.monotonic,
     )
 
 
-def operation_starter(function_arn: str, validators: Mapping[str, Validator]) -> OperationStarter:
-    """Start of operations, in the function of that ARN."""
+def operation_starter(
+    function_arn: str, validators: Mapping[str, Validator], *, reviews: bool = True
+) -> OperationStarter:
+    """Start of operations, in the function of that ARN; without ``reviews`` none is required."""
     import secrets
 
     from lifecycle.adapters.aws.dynamodb import DynamoTable
@@ -86,7 +88,7 @@ def operation_starter(function_arn: str, validators: Mapping[str, Validator]) ->
         journal=journal(),
         arns=MachineArns.beside(function_arn, settings().control_stack),
         validators=validators,
-        approve=approve,
+        approve=approve if reviews else lambda *_: None,
         new_key=lambda: f"{SystemClock().now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
     )
 
@@ -118,17 +120,20 @@ def api(function_arn: str) -> Api:
     import os
     import secrets
 
+    from lifecycle.adapters.aws.backup_sizes import CloudWatchBackupSizes
     from lifecycle.adapters.aws.cloudformation import CloudFormationStacks
     from lifecycle.adapters.aws.dynamodb import DynamoTable
     from lifecycle.adapters.aws.ecs import EcsServices
     from lifecycle.adapters.aws.health_table import HealthTable
     from lifecycle.adapters.aws.lambda_probe import LambdaProbe
+    from lifecycle.adapters.aws.rds import RdsBackups
     from lifecycle.adapters.aws.slots import DynamoSlots
     from lifecycle.adapters.aws.stepfunctions import StepFunctionsExecutions
     from lifecycle.api.app import Api
     from lifecycle.api.clusters import BROKER_READS, ClusterReader
     from lifecycle.api.freezing import Freezer
     from lifecycle.api.validate import StartValidation
+    from lifecycle.backup.read import BackupReader
     from lifecycle.cluster.parameters import cluster_parameters
     from lifecycle.cluster.slots import Limiter
     from lifecycle.health.read import HealthReader
@@ -183,6 +188,17 @@ def api(function_arn: str) -> Api:
             control_stack=control_stack,
             translate=of_aws,
         ),
+        backups=BackupReader(
+            stacks=cloudformation,
+            probe=probe,
+            limiter=limiter("READ", BROKER_READS),
+            databases=RdsBackups(),
+            sizes=CloudWatchBackupSizes(),
+            former=former_data(),
+            region=settings().region,
+            control_stack=control_stack,
+            translate=of_aws,
+        ),
         freezer=Freezer(
             stacks=cloudformation,
             freezes=table,
@@ -212,6 +228,7 @@ def api(function_arn: str) -> Api:
         ),
         plans=PlanReader(operations=operations, artifacts=artifacts()),
         reports=ReportLinker(operations=operations, artifacts=artifacts(), clock=SystemClock()),
+        kept=kept_reader(),
         translate=of_aws,
         control_stack=control_stack,
     )

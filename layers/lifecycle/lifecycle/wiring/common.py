@@ -122,11 +122,31 @@ def reviewed(machine: str, request: Mapping[str, Any]) -> Reviewed | None:
 
             broker = request.get("broker")
             one = None if broker is None else int(broker)
-            return reviewed_restart(cluster, str(request["service"]), one, approves)
+            accepted = request.get("acceptNoBackup", False) is True
+            return reviewed_restart(
+                cluster, str(request["service"]), one, approves, accepted=accepted
+            )
         case "rotate":
             from lifecycle.rotation.request import Secret, reviewed_rotation
 
             return reviewed_rotation(cluster, request.get("secrets", list(Secret)), approves)
+        case "manage":
+            from lifecycle.manage.request import reviewed_management
+
+            minutes, cidrs = request.get("minutes"), tuple(request.get("cidrs", ()))
+            return reviewed_management(cluster, str(request["action"]), minutes, cidrs, approves)
+        case "restore":
+            from lifecycle.restore.request import reviewed_restore
+
+            return reviewed_restore(
+                cluster,
+                request.get("to"),
+                request.get("backup"),
+                approves,
+                source=str(request.get("from", "")),
+                # The machine carries those of the request beside what follows from them.
+                parameters=request.get("asked", request.get("parameters")),
+            )
         case "teardown":
             from lifecycle.teardown.decisions import reviewed_teardown
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.settings import Settings
 from lifecycle.wiring.common import SystemClock, settings
+from lifecycle.wiring.login import logins, watched_identity_provider
 from lifecycle.wiring.provisioning import service_definitions
 
 if TYPE_CHECKING:
@@ -36,20 +37,20 @@ def health_observer() -> HealthObserver:
     from lifecycle.adapters.aws.health_sources import AwsHealthSources
     from lifecycle.health.collect_aws import HealthObserver
 
-    return HealthObserver(cloud=AwsHealthSources(), definitions=service_definitions)
+    return HealthObserver(
+        cloud=AwsHealthSources(settings().control_stack), definitions=service_definitions
+    )
 
 
 def health_prober() -> HealthProber:
     """The inside of a health check; needs the layer with psycopg."""
     import os
 
-    from lifecycle.adapters.aws.secrets import SecretsManagerUsers
     from lifecycle.adapters.camunda.http_client import Timeouts
     from lifecycle.adapters.camunda.management import HttpManagement
     from lifecycle.adapters.camunda.node_id_leases import S3Leases
     from lifecycle.adapters.postgres.database import PostgresDatabase
     from lifecycle.adapters.postgres.rds_tokens import RdsTokens
-    from lifecycle.cluster.owned_secrets import Purpose
     from lifecycle.health.collect_in_vpc import HealthProber
 
     networks = (os.environ["VPC_CIDR"],)
@@ -59,7 +60,8 @@ def health_prober() -> HealthProber:
         management=lambda name: HttpManagement(
             name, networks=networks, timeouts=timeouts, budget_seconds=4.5
         ),
-        users=SecretsManagerUsers(settings().control_stack, Purpose.CAMUNDA_USER),
+        logins=logins(watched_identity_provider()),
+        provider=watched_identity_provider(),
         database=lambda target: PostgresDatabase(target, connect_timeout=4),
         tokens=RdsTokens(),
         leases=S3Leases(),

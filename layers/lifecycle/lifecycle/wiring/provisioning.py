@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lifecycle.provisioning.change_set import StackChanger
     from lifecycle.provisioning.roll_services import BrokerReplacer, ServiceRoller
     from lifecycle.provisioning.seed_database import DatabaseSeeder
+    from lifecycle.provisioning.seed_login import LoginSeeder
     from lifecycle.provisioning.start_services import ServiceReader, ServiceStarter, StartFollower
     from lifecycle.services.definition import Definition
     from lifecycle.services.image_digests import Images
@@ -44,6 +45,7 @@ def stack_changer() -> StackChanger:
         control_stack=settings().control_stack,
         declarations=cluster_parameters(),
         images=cluster_images(),
+        reader=service_reader,
     )
 
 
@@ -68,6 +70,7 @@ def preflight() -> Preflight:
 
     from lifecycle.adapters.aws.account import AwsAccount
     from lifecycle.adapters.aws.dynamodb import DynamoTable
+    from lifecycle.adapters.aws.management_door import AwsManagementDoor
     from lifecycle.cluster.parameters import cluster_parameters
     from lifecycle.preflight.run import Preflight
 
@@ -86,6 +89,7 @@ def preflight() -> Preflight:
         declarations=cluster_parameters(),
         registries=registries(),
         probe=probe,
+        management=AwsManagementDoor(settings().control_stack).look,
         clock=SystemClock(),
     )
 
@@ -102,6 +106,18 @@ def database_seeder() -> DatabaseSeeder:
         database=PostgresDatabase,
         users=SecretsManagerUsers(settings().control_stack, Purpose.DATABASE_ADMIN),
         tokens=RdsTokens(),
+        journal=journal(),
+    )
+
+
+def login_seeder() -> LoginSeeder:
+    """Seed of the client secrets of a user pool."""
+    from lifecycle.adapters.aws.user_pools import CognitoUserPools, SecretsManagerClientStore
+    from lifecycle.provisioning.seed_login import LoginSeeder
+
+    return LoginSeeder(
+        pools=CognitoUserPools(),
+        secrets=SecretsManagerClientStore(settings().control_stack),
         journal=journal(),
     )
 

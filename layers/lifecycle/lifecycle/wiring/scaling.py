@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lifecycle.wiring.common import SystemClock, artifacts, journal, probe, settings, stacks
+from lifecycle.wiring.login import logins
 
 if TYPE_CHECKING:
     from lifecycle.scaling.change_brokers import BrokerChanger
@@ -99,13 +100,11 @@ def scaling_prober() -> ScalingProber:
     """The query about scaling, inside the VPC."""
     import os
 
-    from lifecycle.adapters.aws.secrets import SecretsManagerUsers
     from lifecycle.adapters.camunda.management import HttpManagement
-    from lifecycle.cluster.owned_secrets import Purpose
     from lifecycle.scaling.probe import ScalingProber
 
     networks = (os.environ["VPC_CIDR"],)
     return ScalingProber(
         management=lambda name: HttpManagement(name, networks=networks),
-        users=SecretsManagerUsers(settings().control_stack, Purpose.CAMUNDA_USER),
+        logins=logins(),
     )

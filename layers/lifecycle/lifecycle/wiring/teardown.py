@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lifecycle.wiring.common import SystemClock, artifacts, journal, settings, stacks
+from lifecycle.wiring.former_data import former_data
+from lifecycle.wiring.kept import ways_back
 
 if TYPE_CHECKING:
     from lifecycle.teardown.create_plan import TeardownPlanWriter
@@ -22,6 +24,8 @@ def teardown_planner() -> TeardownPlanner:
     return TeardownPlanner(
         stacks=stacks(),
         storage=AwsStorage(),
+        ways=ways_back(),
+        former=former_data(),
         control_stack=settings().control_stack,
         region=settings().region,
     )
@@ -65,6 +69,7 @@ def trial_emptier() -> TrialEmptier:
     return TrialEmptier(
         stacks=stacks(),
         storage=AwsStorage(),
+        former=former_data(),
         journal=journal(),
         control_stack=settings().control_stack,
     )
@@ -80,6 +85,7 @@ def stack_deleter() -> StackDeleter:
     return StackDeleter(
         stacks=stacks(),
         databases=RdsDatabases(),
+        former=former_data(),
         balancers=ElbBalancers(),
         health=DynamoTable(settings().table_name),
         journal=journal(),

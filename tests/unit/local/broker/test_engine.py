@@ -206,6 +206,33 @@ def test_records_have_positions_of_their_own_and_leave_when_exported() -> None:
     assert data["exported"] == data["position"]
 
 
+def test_what_is_exported_stays_in_the_log_until_a_checkpoint_has_it() -> None:
+    cluster = MemoryGateway(1)
+    deploy(cluster, JOB_ONLY)
+    create(cluster, "work", a=1, b=2)
+    data = cluster.engines[1].data
+    positions = [one["position"] for one in data["records"]]
+    do(cluster, "exported", position=positions[1], keep=True)
+    assert [one["position"] for one in data["log"]] == positions[:2]
+    assert (data["logged"], data["taken"]) == (0, 0)
+    do(cluster, "segment", taken=1, key="first", last=positions[0])
+    do(cluster, "segment", taken=1, key="again", last=positions[0])
+    assert data["segments"] == [{"key": "first", "last": positions[0]}]
+    assert [one["position"] for one in data["log"]] == positions[1:2]
+
+    # More is exported while the checkpoint is put into the bucket.
+    do(cluster, "exported", position=positions[2], keep=True)
+    confirmed = {"id": 7, "taken": 2, "segments": ["first"], "logged": positions[1]}
+    for _ in range(2):
+        do(cluster, "checkpoint", **confirmed)
+        assert [one["position"] for one in data["log"]] == positions[2:3]
+        assert (data["logged"], data["checkpoint"], data["segments"]) == (positions[1], 7, [])
+
+    do(cluster, "exported", position=positions[3])
+    assert data["log"] == [], "without continuous backups nothing is kept"
+    assert data["logged"] == positions[3]
+
+
 def test_the_result_of_an_awaited_instance_is_kept_for_its_client() -> None:
     cluster = MemoryGateway(1)
     deploy(cluster, JOB_ONLY)

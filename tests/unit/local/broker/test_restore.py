@@ -17,6 +17,7 @@ from local.broker import settings as reading
 from local.broker.gateway_port import StorageUnavailable
 from local.broker.node_ids import NodeIds
 from local.broker.restore import (
+    Chosen,
     Progress,
     RestoreRefused,
     Sources,
@@ -27,6 +28,7 @@ from local.broker.restore import (
     read,
     run,
 )
+from local.broker.restore import restored as begun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +40,7 @@ TARGET = Target("8.9.16", 2, 3)
 
 
 def backup(minute: int, **changes: Any) -> list[dict[str, Any]]:
-    """What was exported up to position 10 * minute - 5 is forgotten."""
+    """Backup n is at position 10 n; its log begins after 10 (n - 1)."""
     return [
         {
             "partitionId": partition,
@@ -48,7 +50,10 @@ def backup(minute: int, **changes: Any) -> list[dict[str, Any]]:
             "partitionCount": 2,
             "replicationFactor": 3,
             "checkpointPosition": minute * 10,
-            "lastForgotten": minute * 10 - 5,
+            "checkpointType": "SCHEDULED_BACKUP",
+            "after": minute * 10 - 10,
+            "previous": minute - 1,
+            "segments": [],
         }
         | changes
         for partition in (1, 2)
@@ -58,24 +63,32 @@ def backup(minute: int, **changes: Any) -> list[dict[str, Any]]:
 FOUND = {1: backup(1), 2: backup(2), 3: backup(3)}
 
 
-@pytest.mark.parametrize(
-    ("positions", "chosen"), [((30, 25), 3), ((28, 28), 3), ((20, 15), 2), ((6, 9), 1)]
-)
-def test_the_position_of_the_secondary_storage_chooses(
-    positions: tuple[int, int], chosen: int
+@pytest.mark.parametrize("positions", [(30, 25), (28, 28), (20, 15), (6, 9), (0, 0)])
+def test_without_arguments_the_latest_is_taken_for_every_position_in_the_range(
+    positions: tuple[int, int],
 ) -> None:
-    assert choose(Wanted(), FOUND, TARGET, dict(enumerate(positions, 1))) == chosen
+    assert choose(Wanted(), FOUND, TARGET, dict(enumerate(positions, 1))) == 3
 
 
 @pytest.mark.parametrize(
     ("positions", "why"),
-    [((31, 28), "ahead of partition 1"), ((28, 23), "behind"), ((0, 0), "behind partition 1")],
+    [((31, 28), "partition 1 .* ahead of the newest"), ((28, 18), "partition 2 .* behind")],
 )
 def test_a_secondary_storage_that_fits_no_backup_is_told_why(
     positions: tuple[int, int], why: str
 ) -> None:
+    found = {2: FOUND[2][:1] + backup(2, after=20, previous=0)[1:], 3: FOUND[3]}
     with pytest.raises(RestoreRefused, match=why):
-        choose(Wanted(), FOUND, TARGET, dict(enumerate(positions, 1)))
+        choose(Wanted(), found, TARGET, dict(enumerate(positions, 1)))
+
+
+def test_the_latest_is_refused_where_it_does_not_fit_the_cluster() -> None:
+    """RestoreManager takes no other one for it."""
+    found = FOUND | {4: backup(4, partitionCount=3)}
+    with pytest.raises(RestoreRefused, match="4: it has 3 partitions"):
+        choose(Wanted(), found, TARGET, {1: 30, 2: 30})
+    before = read(["--to=2026-11-28T07:03:10Z"])
+    assert choose(before, found, TARGET, {1: 30, 2: 30}) == 3
 
 
 def test_ids_are_taken_without_asking_for_positions() -> None:
@@ -85,16 +98,36 @@ def test_ids_are_taken_without_asking_for_positions() -> None:
 
 
 def test_times_limit_what_is_chosen() -> None:
-    at = {1: 20, 2: 20}
-    assert choose(read(["--to=2026-11-28T07:02:30Z"]), FOUND, TARGET, at) == 2
-    both = ["--from=2026-11-28T07:02:00Z", "--to=2026-11-28T07:02:30Z"]
-    assert choose(read(both), FOUND, TARGET, at) == 2
-    with pytest.raises(RestoreRefused, match="there is none"):
-        choose(read(["--to=2026-11-28T07:00:30Z"]), FOUND, TARGET, at)
-    with pytest.raises(RestoreRefused, match="from before"):
-        choose(read(["--from=2026-11-28T06:00:00Z", both[1]]), FOUND, TARGET, at)
-    with pytest.raises(RestoreRefused, match="from after"):
-        choose(read([both[0], "--to=2026-11-28T08:00:00Z"]), FOUND, TARGET, at)
+    at = {1: 15, 2: 15}
+    assert choose(read(["--to=2026-11-28T07:02:20Z"]), FOUND, TARGET, at) == 2
+    assert choose(read(["--to=2026-11-28T07:02:50Z"]), FOUND, TARGET, at) == 3, "the closest one"
+    assert choose(read(["--to=2026-11-28T07:00:30Z"]), FOUND, TARGET, at) == 2, "not before them"
+    assert choose(read(["--from=2026-11-28T07:02:00Z"]), FOUND, TARGET, at) == 3
+    with pytest.raises(RestoreRefused, match="the range begins later"):
+        choose(read(["--from=2026-11-28T06:00:00Z"]), FOUND, TARGET, at)
+
+
+def record(position: int) -> dict[str, Any]:
+    return {"position": position, "type": "JOB"}
+
+
+def test_what_the_secondary_storage_lacks_is_exported_again_and_nothing_else() -> None:
+    state = {
+        "position": 40,
+        "exported": 30,
+        "records": [record(35), record(38)],
+        "log": [],
+        "segments": [],
+        "logged": 5,
+        "checkpoint": 2,
+    }
+    log = [record(one) for one in (10, 20, 30)]
+    found = begun(state, Chosen(3, {1: 20}), log, 20)
+    assert [one["position"] for one in found["records"]] == [30, 35, 38]
+    assert (found["exported"], found["logged"], found["checkpoint"]) == (20, 30, 3)
+    assert (found["log"], found["segments"]) == ([], [])
+    whole = begun(state, Chosen(3, {1: 38}), log, 38)
+    assert (whole["records"], whole["exported"]) == ([], 40)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +157,6 @@ def test_the_application_may_be_a_minor_newer_but_the_api_is_exact() -> None:
     [
         (["--allTenants"], "does not perform the restore option --allTenants"),
         (["--backupId=1", "--to=2026-11-28T07:00:30Z"], "both --backupId and"),
-        (["--from=2026-11-28T07:00:30Z"], "only together with --to"),
         (["--to=yesterday"], "yesterday"),
         (["--backupId=x"], "x"),
         (["--from=2026-11-28T08:00:00Z", "--to=2026-11-28T07:00:00Z"], "Invalid time range"),
@@ -196,8 +228,13 @@ class Bucket:
     def manifests(self) -> dict[int, list[dict[str, Any]]]:
         return {7: [backup(7)[0] | {"partitionCount": 1, "replicationFactor": 1}]}
 
+    checkpoints = manifests
+
     def read(self, backup_id: int, partition: int) -> dict[str, Any]:
-        return {"of": [backup_id, partition]}
+        return {"of": [backup_id, partition], "records": [], "position": 70, "logged": 60}
+
+    def log(self, backup_id: int, partition: int) -> list[dict[str, Any]]:
+        return [{"position": 65, "of": [backup_id, partition]}]
 
 
 class NoDatabase:
@@ -225,7 +262,9 @@ def restored(s3: Any, data: Path, *arguments: str, **changes: str) -> int:
 def test_a_node_is_restored_once(s3: Any, tmp_path: Path) -> None:
     assert restored(s3, tmp_path, "--backupId=7") == 0
     seed = "raft-partition/partitions/1/generation-1/seed.json"
-    assert json.loads((tmp_path / "node-0/v1" / seed).read_text()) == {"of": [7, 1]}
+    state = json.loads((tmp_path / "node-0/v1" / seed).read_text())
+    assert (state["of"], state["checkpoint"]) == ([7, 1], 7)
+    assert state["records"] == [{"position": 65, "of": [7, 1]}]
     mark = s3.list_objects_v2(Bucket="ids", Prefix="restore/")["Contents"][0]["Key"]
     assert json.loads(s3.get_object(Bucket="ids", Key=mark)["Body"].read())["restoredNodes"] == [0]
 

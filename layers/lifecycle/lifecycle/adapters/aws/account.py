@@ -16,6 +16,7 @@ from lifecycle.adapters.aws.autoscaling import AwsScalableTargets
 from lifecycle.adapters.aws.service_quotas import FARGATE_VCPU, quota_value
 from lifecycle.adapters.aws.session import client, error_code
 from lifecycle.cluster.names import control_stacks
+from lifecycle.cluster.ways_in import prefix_lists, security_groups
 from lifecycle.errors import LifecycleError
 from lifecycle.observability import of_aws
 from lifecycle.preflight.checks import (
@@ -31,14 +32,16 @@ from lifecycle.preflight.checks import (
     Quota,
     Subnet,
 )
+from lifecycle.preflight.hosted_zone import HostedZone, Record, upwards
 from lifecycle.preflight.key_policy import KeyPolicy, judge
 from lifecycle.preflight.service_roles import SERVICE_ROLES, ServiceRoles
+from lifecycle.preflight.sources import PrefixList, Sources
 from lifecycle.preflight.way_back import Snapshot
 from lifecycle.services.definition import BROKERS, CONNECTORS, NAMES
 from lifecycle.services.named_secrets import SecretSeen, Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lifecycle.preflight.checks import Need
     from lifecycle.services.named_secrets import NamedSecret
@@ -127,14 +130,7 @@ class AwsAccount:
                 "service_roles": lambda: _service_roles(self._deployment_role),
                 "control_stacks": lambda: tuple(_control_stacks()),
             }
-        if need.certificate_arn.split(":")[3:4] == [self._region]:
-            readers["https_certificate"] = lambda: _certificate(need.certificate_arn)
-        if need.kms_key_arn.split(":")[3:4] == [self._region]:
-            readers["kms_key"] = lambda: _key(need.kms_key_arn)
-            readers["kms_key_policy"] = lambda: _key_policy(need.kms_key_arn)
-        here = [one for one in need.secrets if one.region == self._region]
-        if here:
-            readers["secrets"] = lambda: {one.arn: _secret(one) for one in here}
+        readers |= self._named(need)
         with ThreadPoolExecutor(max_workers=len(readers)) as pool:
             answers = {name: pool.submit(read) for name, read in readers.items()}
         for name, answer in answers.items():
@@ -144,6 +140,23 @@ class AwsAccount:
                 continue
             unread[name] = _why(error)
         return Facts(region=self._region, unread=unread, **found)
+
+    def _named(self, need: Need) -> dict[str, Callable[[], Any]]:
+        """Return the readers of what a request names of the account."""
+        readers: dict[str, Callable[[], Any]] = {}
+        if need.certificate_arn.split(":")[3:4] == [self._region]:
+            readers["https_certificate"] = lambda: _certificate(need.certificate_arn)
+        if need.hosted_zone:
+            readers["hosted_zone"] = lambda: _hosted_zone(need.hosted_zone, need.names)
+        if need.names_sources:
+            readers["sources"] = lambda: _sources(need.parameters)
+        if need.kms_key_arn.split(":")[3:4] == [self._region]:
+            readers["kms_key"] = lambda: _key(need.kms_key_arn)
+            readers["kms_key_policy"] = lambda: _key_policy(need.kms_key_arn)
+        here = [one for one in need.secrets if one.region == self._region]
+        if here:
+            readers["secrets"] = lambda: {one.arn: _secret(one) for one in here}
+        return readers
 
     def _network(self) -> Network:
         ec2 = client("ec2", attempts=3)
@@ -178,6 +191,7 @@ class AwsAccount:
             ),
             endpoints=frozenset(service for service, why in used.items() if not why),
             unused_endpoints={service: why for service, why in used.items() if why},
+            vpc=self._vpc,
         )
 
     def _bucket(self) -> Bucket:
@@ -368,7 +382,9 @@ def _stored(arn: str) -> SecretSeen:
     except api.exceptions.ResourceNotFoundException:
         return SecretSeen(Seen.ABSENT)
     tags = {tag["Key"]: tag["Value"] for tag in found.get("Tags", ())}
-    return SecretSeen(Seen.LEAVING if "DeletedDate" in found else Seen.THERE, tags)
+    if "DeletedDate" in found:
+        return SecretSeen(Seen.LEAVING, tags)
+    return SecretSeen(Seen.THERE, tags, found["ARN"])
 
 
 def _parameter(arn: str) -> SecretSeen:
@@ -398,6 +414,75 @@ def _certificate(arn: str) -> Certificate:
         return Certificate("")
     names = [found["DomainName"], *found.get("SubjectAlternativeNames", ())]
     return Certificate(found["Status"], tuple(dict.fromkeys(names)), found.get("NotAfter"))
+
+
+def _sources(parameters: Mapping[str, str]) -> Sources:
+    """See the prefix lists and security groups that a cluster names; filters skip what is absent.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeManagedPrefixLists.html
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html
+    """
+    api = client("ec2", attempts=3)
+    lists: list[dict[str, Any]] = []
+    groups: list[dict[str, Any]] = []
+    if named := prefix_lists(parameters):
+        given = [{"Name": "prefix-list-id", "Values": list(named)}]
+        lists = api.describe_managed_prefix_lists(Filters=given)["PrefixLists"]
+    if named := security_groups(parameters):
+        given = [{"Name": "group-id", "Values": list(named)}]
+        groups = api.describe_security_groups(Filters=given)["SecurityGroups"]
+    return Sources(
+        # A list of AWS's own has no most entries; its weight is in the documents alone.
+        {
+            one["PrefixListId"]: PrefixList(one["AddressFamily"], one.get("MaxEntries", 0))
+            for one in lists
+        },
+        {one["GroupId"]: one.get("VpcId", "") for one in groups},
+    )
+
+
+def _hosted_zone(zone_id: str, names: Sequence[str]) -> HostedZone:
+    """See a hosted zone, with the records of these names and of every name above them in it.
+
+    https://docs.aws.amazon.com/Route53/latest/APIReference/API_GetHostedZone.html
+    """
+    api = client("route53", attempts=3)
+    try:
+        answer = api.get_hosted_zone(Id=zone_id)
+    except api.exceptions.NoSuchHostedZone:
+        return HostedZone("")
+    except api.exceptions.ClientError as error:
+        if error_code(error) in _DENIED:
+            return HostedZone("", denied=True)
+        raise
+    name = answer["HostedZone"]["Name"].rstrip(".").lower()
+    read = dict.fromkeys(above for one in names for above in upwards(one, name))
+    return HostedZone(
+        name,
+        private=answer["HostedZone"].get("Config", {}).get("PrivateZone", False),
+        servers=tuple(answer.get("DelegationSet", {}).get("NameServers", ())),
+        records=tuple(record for one in read for record in _records(zone_id, one)),
+    )
+
+
+def _records(zone_id: str, name: str) -> Iterator[Record]:
+    """Read the record sets of one name, from which Route 53 lists on to those of others.
+
+    https://docs.aws.amazon.com/Route53/latest/APIReference/API_ListResourceRecordSets.html
+    """
+    pages = client("route53", attempts=3).get_paginator("list_resource_record_sets")
+    for page in pages.paginate(HostedZoneId=zone_id, StartRecordName=name):
+        for one in page["ResourceRecordSets"]:
+            if one["Name"].rstrip(".").lower() != name:
+                return
+            target = one.get("AliasTarget")
+            yield Record(
+                name,
+                one["Type"],
+                (target["DNSName"].rstrip("."),)
+                if target
+                else tuple(value["Value"] for value in one.get("ResourceRecords", ())),
+            )
 
 
 def _key(arn: str) -> Key:

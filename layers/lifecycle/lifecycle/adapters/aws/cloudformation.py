@@ -276,6 +276,7 @@ def _stack(found: Mapping[str, Any]) -> Stack:
         tags={t["Key"]: t["Value"] for t in found.get("Tags", ())},
         termination_protected=found.get("EnableTerminationProtection", False),
         changed_at=_iso(found.get("LastUpdatedTime") or found["CreationTime"]),
+        created_at=_iso(found["CreationTime"]),
     )
 
 

@@ -1,7 +1,8 @@
 """The control plane's table: the lock of each ECS cluster and the record of each operation.
 
 One table, one key ``pk``: ``LOCK#<ECS cluster>``, ``FREEZE#<ECS cluster>``, ``HEALTH#<cluster>``,
-``SCALING#<cluster>``, ``MESSAGE#<channel>#<key>``, ``TOPOLOGY#<machine>#<operation id>``,
+``REHEARSAL#<cluster>``, ``SCALING#<cluster>``, ``MESSAGE#<channel>#<key>``,
+``TOPOLOGY#<machine>#<operation id>``,
 ``OPERATION#<machine>#<operation id>``, because two machines may have an execution of one name, and,
 so that policies can distinguish them, ``PLAN#<operation id>`` for those of the plan machine.
 """
@@ -17,6 +18,7 @@ from lifecycle.adapters.aws.session import client
 from lifecycle.cluster.freeze import Freeze
 from lifecycle.operation.model import Acting, Lock
 from lifecycle.operation.record import LONGEST_WAIT, MOST_WAITS, STAGES, Record, Stored
+from lifecycle.operation.rehearsal_note import RehearsalNote, read_note
 from lifecycle.operation.scaling_note import ScalingNote
 from lifecycle.times import epoch, written
 
@@ -35,6 +37,8 @@ _OPERATION_DAYS: Final = 90
 _LOCK_KEPT_SECONDS: Final = 24 * 3600
 # The count that a stopped scaling left stays until it is corrected.
 _NOTE_KEPT_SECONDS: Final = 30 * 24 * 3600
+# Longer than any interval of rehearsals, and than a cluster is gone before it is brought back.
+_REHEARSAL_KEPT_SECONDS: Final = 400 * 24 * 3600
 _PLAN: Final = "plan"
 # Every operation has it, so that an index lists them all.
 _LIST: Final = "OPERATION"
@@ -439,6 +443,24 @@ class DynamoTable:
         item = self._item(f"SCALING#{cluster}")
         return read_scaling(item) if item else None
 
+    def note_rehearsal(self, cluster: str, note: RehearsalNote) -> None:
+        """Write the ``REHEARSAL`` item of a cluster, which a teardown leaves."""
+        self._api.update_item(
+            TableName=self._table,
+            Key={"pk": {"S": f"REHEARSAL#{cluster}"}},
+            UpdateExpression="SET document = :document, #ttl = :ttl",
+            ExpressionAttributeNames={"#ttl": "ttl"},
+            ExpressionAttributeValues={
+                ":document": {"S": json.dumps(note.as_dict(), separators=(",", ":"))},
+                ":ttl": {"N": str(epoch(note.at) + _REHEARSAL_KEPT_SECONDS)},
+            },
+        )
+
+    def rehearsal(self, cluster: str) -> RehearsalNote | None:
+        """Return what the last rehearsal of a cluster left."""
+        item = self._item(f"REHEARSAL#{cluster}")
+        return read_rehearsal(item) if item else None
+
     def forget(self, cluster: str) -> None:
         """Remove what is known of a cluster's health."""
         self._api.delete_item(TableName=self._table, Key={"pk": {"S": f"HEALTH#{cluster}"}})
@@ -457,6 +479,11 @@ class DynamoTable:
             TableName=self._table, Key={"pk": {"S": key}}, ConsistentRead=True
         )
         return found.get("Item", {})
+
+
+def read_rehearsal(item: Mapping[str, Any]) -> RehearsalNote:
+    """Read the ``REHEARSAL`` item of a cluster."""
+    return read_note(json.loads(item["document"]["S"]))
 
 
 def read_scaling(item: Mapping[str, Any]) -> ScalingNote:

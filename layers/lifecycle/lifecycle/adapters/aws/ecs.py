@@ -10,6 +10,7 @@ from lifecycle.adapters.aws.ecs_reader import (
     EcsReader,
     described,
     read_deployments,
+    read_exec,
     read_stopped,
     task_id,
 )
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_ecs import ECSClient
 
+    from lifecycle.cluster.access import ExecTask
     from lifecycle.services.stops import StoppedTask
 
 _REVISIONS_PER_CALL: Final = 20
@@ -182,6 +184,10 @@ class EcsServices:
             for task, one in by_id.items()
             if one["lastStatus"] not in ENDED
         ]
+
+    def exec_tasks(self, ecs_cluster: str, name: str) -> Sequence[ExecTask]:
+        """Return the running tasks of a service, with what ECS Exec needs of its own container."""
+        return [read_exec(one, name) for one in self._reader.tasks(ecs_cluster, name, "RUNNING")]
 
     def last_log_lines(self, log_group: str, task_id: str, limit: int) -> Sequence[str]:
         """Return the last lines that a task logged; empty if there are none or no access."""

@@ -10,6 +10,7 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lifecycle.adapters.aws.session import client
+from lifecycle.cluster.access import AGENT, ExecTask
 from lifecycle.services.definition import COLLECTOR
 from lifecycle.services.startup import Deployment
 from lifecycle.services.stops import StoppedTask
@@ -110,6 +111,21 @@ def collector_status(task: Any) -> str:
             if one.get("name") == COLLECTOR
         ),
         "",
+    )
+
+
+def read_exec(task: Any, container: str) -> ExecTask:
+    """Read what ECS Exec needs of a task, in its container of that name.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Container.html
+    """
+    own: Any = next((one for one in task.get("containers", ()) if one["name"] == container), {})
+    agents = {one["name"]: one.get("lastStatus", "") for one in own.get("managedAgents", ())}
+    return ExecTask(
+        task_id=task_id(task["taskArn"]),
+        runtime_id=own.get("runtimeId", ""),
+        status=task.get("lastStatus", ""),
+        agent=agents.get(AGENT, ""),
     )
 
 

@@ -21,11 +21,15 @@ from lifecycle.adapters.aws.ecs_reader import (
     task_id,
 )
 from lifecycle.adapters.aws.elbv2 import ElbTargetGroups
+from lifecycle.adapters.aws.former_data import AwsFormerData
+from lifecycle.adapters.aws.management_door import AwsManagementDoor
 from lifecycle.adapters.aws.session import client, error_code
 from lifecycle.times import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from lifecycle.cluster.contract import ClusterOutputs
 
 _READ_SECONDS: Final = 4
 _ATTEMPTS: Final = 2
@@ -40,11 +44,15 @@ class AwsHealthSources:
     never goes back.
     """
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, control_stack: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._there: dict[str, tuple[float, str | None]] = {}
         self._ecs = EcsReader(read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
         self._groups = ElbTargetGroups(read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
+        self._former = AwsFormerData(control_stack)
+        self._door = AwsManagementDoor(
+            control_stack, read_timeout=_READ_SECONDS, attempts=_ATTEMPTS
+        )
 
     def services(self, ecs_cluster: str, brokers: str, connectors: str) -> dict[str, Any]:
         """Return both services; ``exists`` is false for a deleted one, true without a name."""
@@ -112,8 +120,9 @@ class AwsHealthSources:
     def database(self, cluster: str) -> dict[str, Any]:
         """Return the status of an Aurora cluster; ``absent`` when there is none.
 
-        ``restorable`` is the last moment to which it can be restored, about five minutes ago while
-        its continuous backups work; None where RDS returns none.
+        ``earliest`` and ``restorable`` are the first and the last moment to which it can be
+        restored, the last one about five minutes ago while its continuous backups work; ``created``
+        is when it was created, ``days`` how long its backups are kept. None where RDS returns none.
         https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Aurora.Managing.Backups.html
         """
         api = client("rds", read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
@@ -122,8 +131,32 @@ class AwsHealthSources:
         except api.exceptions.DBClusterNotFoundFault:
             return {"status": "absent"}
         found = answer["DBClusters"][0]
-        until = found.get("LatestRestorableTime")
-        return {"status": found["Status"], "restorable": written(until) if until else None}
+        moments = {
+            "restorable": found.get("LatestRestorableTime"),
+            "earliest": found.get("EarliestRestorableTime"),
+            "created": found.get("ClusterCreateTime"),
+        }
+        return {
+            "status": found["Status"],
+            **{name: written(at) if at else None for name, at in moments.items()},
+            "days": found.get("BackupRetentionPeriod"),
+        }
+
+    def former(self, cluster: str, present: str) -> list[dict[str, Any]]:
+        """Return the databases with a cluster's tags that it does not work with.
+
+        ``created`` is when one was created, None where RDS does not show it; ``copy`` whether a
+        restore made it to take a snapshot of it.
+        """
+        return [
+            {
+                "name": one.name,
+                "status": one.status,
+                "created": None if one.created is None else written(one.created),
+                "copy": one.copy,
+            }
+            for one in self._former.databases(cluster, present)
+        ]
 
     def mounts(self, file_system: str) -> list[dict[str, Any]]:
         """Return the mount targets of a file system."""
@@ -143,6 +176,17 @@ class AwsHealthSources:
         By the names of their outputs.
         """
         return [{"name": name, **self._secret(arn)} for name, arn in arns.items()]
+
+    def management(self, cluster: ClusterOutputs) -> dict[str, Any]:
+        """Return what is open to the management API; of a load balancer that is gone, nothing."""
+        seen = self._door.look(cluster)
+        end = seen.end if seen is not None else None
+        return {
+            "opened": seen is not None and seen.opened,
+            "until": written(end) if end is not None else None,
+            "sources": [rule.source for rule in seen.rules] if seen is not None else [],
+            "permanent": seen is not None and seen.permanent,
+        }
 
     def certificate(self, arn: str) -> dict[str, Any]:
         """Return the status and expiry time of a certificate."""

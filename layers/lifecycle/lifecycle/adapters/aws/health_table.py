@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.adapters.aws.dynamodb import read_freeze, read_lock, read_scaling
+from lifecycle.adapters.aws.dynamodb import read_freeze, read_lock, read_rehearsal, read_scaling
 from lifecycle.adapters.aws.session import client
 from lifecycle.health.verdict import as_document, read_document, stamp
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lifecycle.cluster.freeze import Freeze
     from lifecycle.health.verdict import Record
     from lifecycle.operation.model import Lock
+    from lifecycle.operation.rehearsal_note import RehearsalNote
     from lifecycle.operation.scaling_note import ScalingNote
 
 
@@ -109,6 +110,11 @@ class HealthTable:
         """Return the note of the last scaling of the cluster."""
         item = self._item(f"SCALING#{cluster}")
         return read_scaling(item) if item else None
+
+    def rehearsal(self, cluster: str) -> RehearsalNote | None:
+        """Return what the last rehearsal of the cluster left."""
+        item = self._item(f"REHEARSAL#{cluster}")
+        return read_rehearsal(item) if item else None
 
     def _item(self, key: str) -> dict[str, Any]:
         found = self._api.get_item(

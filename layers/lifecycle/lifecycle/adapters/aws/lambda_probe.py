@@ -26,6 +26,19 @@ _ASLEEP: Final = frozenset(
 )
 
 
+def asked(
+    question: str, cluster: Mapping[str, str], arguments: Mapping[str, object]
+) -> dict[str, object]:
+    """Return the event of a question.
+
+    An ``operation`` for which the function acts stands where state machines put it: the entry point
+    notes there that the function acts no more.
+    """
+    given = dict(arguments)
+    operation = {"operation": given.pop("operation")} if "operation" in given else {}
+    return {"question": question, "cluster": dict(cluster), "arguments": given, **operation}
+
+
 class LambdaProbe:
     """The ``Probe`` port on Lambda."""
 
@@ -48,9 +61,7 @@ class LambdaProbe:
         try:
             answer = api.invoke(
                 FunctionName=self._function,
-                Payload=json.dumps(
-                    {"question": question, "cluster": dict(cluster), "arguments": arguments}
-                ).encode(),
+                Payload=json.dumps(asked(question, cluster, arguments)).encode(),
             )
         except api.exceptions.ClientError as error:
             if error_code(error) in _ASLEEP:

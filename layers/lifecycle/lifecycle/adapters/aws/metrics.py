@@ -12,7 +12,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics
 from lifecycle.health.measure import UNITS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 NAMESPACE: Final = "CamundaLifecycle"
 # In this order. Dashboards of several control planes in a region search by the first.
@@ -33,13 +33,19 @@ class EmbeddedMetrics:
         self._epoch = epoch
         self._control_stack = control_stack
 
-    def emit(self, cluster_stack: str, values: Mapping[str, float]) -> None:
-        """Write one line with all values of one cluster."""
+    def emit(
+        self, cluster_stack: str, values: Mapping[str, float], findings: Sequence[str]
+    ) -> None:
+        """Write one line with all values of one cluster; ``Codes`` in it are its findings'.
+
+        Codes are no metric: CloudWatch Logs Insights reads them beside the numbers.
+        """
         metrics = EphemeralMetrics(namespace=NAMESPACE)
         stacks = (self._control_stack, cluster_stack)
         for dimension, stack in zip(DIMENSIONS, stacks, strict=True):
             metrics.add_dimension(name=dimension, value=stack)
         for name, value in values.items():
             metrics.add_metric(name=name, unit=UNITS[name], value=value)
+        metrics.add_metadata("Codes", list(findings))
         metrics.set_timestamp(int(self._epoch() * 1000))
         metrics.flush_metrics()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -97,3 +98,18 @@ class S3NodeIdLeases:
             if re.fullmatch(r"[0-9]+\.json", key)
         )
         return sum(head["Metadata"].get("acquirable", "true") != "false" for head in heads)
+
+    def restored(self, bucket: str) -> int:
+        """Return how many nodes the restore application has restored; 0 without a restore.
+
+        It keeps one object ``restore/<id>`` with ``restoredNodes`` for each request. Source:
+        camunda/camunda, zeebe/dynamic-node-id-provider, RestoreNodeIdProvider.
+        """
+        api = client("s3")
+        pages = api.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="restore/")
+        counts = [0]
+        for key in (found["Key"] for page in pages for found in page.get("Contents", ())):
+            content = json.loads(api.get_object(Bucket=bucket, Key=key)["Body"].read() or b"{}")
+            nodes = content.get("restoredNodes", ()) if isinstance(content, dict) else ()
+            counts.append(len(set(nodes)) if isinstance(nodes, list) else 0)
+        return max(counts)

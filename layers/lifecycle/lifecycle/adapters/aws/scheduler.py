@@ -57,3 +57,11 @@ class OneTimeSchedules:
             )
         except api.exceptions.ConflictException:
             return
+
+    def cancel(self, name: str) -> None:
+        """Delete a schedule; one that is gone stays so."""
+        api = client("scheduler")
+        try:
+            api.delete_schedule(Name=name, GroupName=self._group)
+        except api.exceptions.ResourceNotFoundException:
+            return

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.adapters.aws.session import client, error_code
 from lifecycle.camunda.credentials import Credentials
 from lifecycle.cluster.names import TAG_CONTROL_PLANE
-from lifecycle.cluster.owned_secrets import Purpose, tag_command, wrong_tag
+from lifecycle.cluster.owned_secrets import (
+    TAG_TOKEN_URL,
+    Purpose,
+    tag_command,
+    wrong_tag,
+    wrong_url,
+)
 from lifecycle.errors import AwsUnavailable, SecretRefused, SecretUnreadable
 from lifecycle.rotation.ports import Stages
 
@@ -34,8 +40,44 @@ class SecretsManagerUsers:
         purpose is not read. Raises ``SecretRefused`` or ``SecretUnreadable``.
         """
         api = client("secretsmanager")
-        _own(api, secret_arn, self._control_stack, cluster, self._purpose)
+        own(api, secret_arn, self._control_stack, cluster, self._purpose)
         return _read(api, secret_arn)
+
+
+class SecretsManagerClients:
+    """The ``ClientSecrets`` port on Secrets Manager."""
+
+    def __init__(self, control_stack: str) -> None:
+        self._control_stack = control_stack
+
+    def secret(self, secret_arn: str, cluster: str, token_url: str) -> str:
+        """Read the secret of a client: JSON with ``clientSecret``.
+
+        The tags are read first, without the value: a secret of another cluster, control plane or
+        purpose, or for another URL, is not read. Raises ``SecretRefused`` or ``SecretUnreadable``.
+        """
+        api = client("secretsmanager")
+        described = own(api, secret_arn, self._control_stack, cluster, Purpose.OIDC_CLIENT)
+        why = wrong_url({tag["Key"]: tag["Value"] for tag in described.get("Tags", ())}, token_url)
+        if why:
+            raise SecretRefused(
+                f"The secret {secret_arn} was not read: it {why}. If that is the token endpoint "
+                f"of your identity provider: aws secretsmanager tag-resource --secret-id "
+                f"{secret_arn} --tags Key={TAG_TOKEN_URL},Value={token_url}"
+            )
+        text = api.get_secret_value(SecretId=secret_arn).get("SecretString")
+        try:
+            content = json.loads(text or "")
+            found = content["clientSecret"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            found = None
+        if not isinstance(found, str) or not found:
+            # Nothing of the text may be repeated, and json's error holds all of it.
+            raise SecretUnreadable(
+                f"The secret {secret_arn} is not JSON with clientSecret.",
+                next_step='Put {"clientSecret": "…"} into it, then start the same operation again.',
+            ) from None
+        return found
 
 
 class SecretsManagerWebhook:
@@ -52,7 +94,7 @@ class SecretsManagerWebhook:
         ``SecretUnreadable``.
         """
         api = client("secretsmanager")
-        _own(api, self._secret_arn, self._control_stack, "", Purpose.CHAT)
+        own(api, self._secret_arn, self._control_stack, "", Purpose.CHAT)
         text = api.get_secret_value(SecretId=self._secret_arn).get("SecretString")
         if not isinstance(text, str):
             raise SecretUnreadable(
@@ -83,7 +125,7 @@ class SecretsManagerVersions:
         https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html
         """
         api = client("secretsmanager")
-        found = _own(api, secret_arn, self._control_stack, cluster, purpose)
+        found = own(api, secret_arn, self._control_stack, cluster, purpose)
         by_stage = {
             stage: version
             for version, stages in found.get("VersionIdsToStages", {}).items()
@@ -159,7 +201,7 @@ class SecretsManagerVersions:
         return str(answer["RandomPassword"])
 
 
-def _own(
+def own(
     api: Any, secret_arn: str, control_stack: str, cluster: str, purpose: Purpose
 ) -> Mapping[str, Any]:
     """Describe a secret of this cluster and purpose. Raises ``SecretRefused`` for any other."""

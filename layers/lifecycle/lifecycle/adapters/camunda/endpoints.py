@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from lifecycle.adapters.camunda import http_client
-from lifecycle.camunda.credentials import Credentials, may_travel
+from lifecycle.camunda.credentials import may_travel
 from lifecycle.errors import (
     CertificateAuthorityUnknown,
     CertificateRefused,
@@ -25,6 +25,8 @@ from lifecycle.errors import (
 if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
+
+    from lifecycle.camunda.credentials import Login
 
 _PROBE_TIMEOUTS = http_client.Timeouts(connect=5.0, read=10.0)
 
@@ -45,13 +47,14 @@ class HttpStatus:
     """What a URL answered; ``document`` is the body when it is JSON, else ``None``.
 
     ``certificate_until`` is the end (epoch seconds) of the certificate that was verified for the
-    URL's host; ``None`` in clear.
+    URL's host; ``None`` in clear. ``location`` is where a redirect leads.
     """
 
     status: int
     document: object
     content_type: str = ""
     certificate_until: int | None = None
+    location: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class GrpcAnswer:
 def http_status(
     url: str,
     *,
-    credentials: Credentials | None = None,
+    login: Login | None = None,
     networks: Sequence[str] = (),
     balancer: str = "",
     accept: str = "application/json",
@@ -76,7 +79,7 @@ def http_status(
 
     Certificates are verified against ``ca_file`` (default: the system's). The request goes to
     ``balancer``, AWS's own name of a load balancer, with the URL's host as server name (SNI), in
-    the certificate and as ``Host``; without it, to the URL's host. ``credentials`` travel over
+    the certificate and as ``Host``; without it, to the URL's host. ``login`` travels over
     https to that load balancer, or to an address inside ``networks`` (CIDRs of the VPC), and
     nowhere else.
     Raises ``EndpointUnreachable``, ``HostUnresolved``, ``CertificateRefused`` or
@@ -93,12 +96,10 @@ def http_status(
     port = port or (443 if tls else 80)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     headers = {"Accept": accept}
-    if credentials is not None:
-        headers["Authorization"] = credentials.basic_authorization()
     request = http_client.Request("GET", path, headers=headers)
     failures: list[str] = []
     for address in _addresses(balancer or host, port):
-        if credentials is not None and not may_travel(
+        if login is not None and not may_travel(
             parts.scheme, address, networks, balancer=bool(balancer)
         ):
             how = "is not AWS's name of the load balancer" if tls else f"{url} has no TLS"
@@ -107,8 +108,11 @@ def http_status(
                 "the credentials of the Camunda user were not sent."
             )
         try:
-            answer = http_client.exchange(
-                http_client.Endpoint(address, port, host, tls), request, timeouts
+            endpoint = http_client.Endpoint(address, port, host, tls)
+            answer = (
+                http_client.exchange(endpoint, request, timeouts)
+                if login is None
+                else http_client.authorized(endpoint, request, timeouts, login.authorizations())
             )
         except ssl.SSLCertVerificationError as error:
             raise _refused(error)(
@@ -118,7 +122,11 @@ def http_status(
             failures.append(str(error))
             continue
         return HttpStatus(
-            answer.status, _document(answer.body), answer.content_type, answer.certificate_until
+            answer.status,
+            _document(answer.body),
+            answer.content_type,
+            answer.certificate_until,
+            answer.location,
         )
     raise EndpointUnreachable(f"{url} gave no answer: {'; '.join(failures)}.")
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 # The largest answer known, of 30 brokers with 200 partitions, three copies each, is a tenth of it.
 _LARGEST_BODY = 1024 * 1024
@@ -61,7 +62,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status and body of an answer.
+    """Status and body of an answer, and where a redirect leads (``Location``).
 
     ``certificate_until`` is the end (epoch seconds) of the certificate that was verified for the
     endpoint's host; None in clear.
@@ -71,6 +72,7 @@ class Answer:
     body: bytes
     content_type: str = ""
     certificate_until: int | None = None
+    location: str = ""
 
 
 def resolve(host: str, port: int) -> tuple[str, ...]:
@@ -145,4 +147,21 @@ def exchange(endpoint: Endpoint, request: Request, timeouts: Timeouts) -> Answer
         connection.close()
     if len(body) > _LARGEST_BODY:
         raise NoAnswer(f"{where} answered with more than {_LARGEST_BODY} bytes")
-    return Answer(response.status, body, response.headers.get_content_type(), until)
+    location = response.headers.get("Location", "")
+    return Answer(response.status, body, response.headers.get_content_type(), until, location)
+
+
+def authorized(
+    endpoint: Endpoint, request: Request, timeouts: Timeouts, authorizations: Iterable[str]
+) -> Answer:
+    """Send a request with a value of ``Authorization``, and again with the next one after a 401.
+
+    With 401 the server did nothing (RFC 9110, 15.5.2). Raises as ``exchange`` does.
+    """
+    answer = Answer(HTTPStatus.UNAUTHORIZED, b"")
+    for value in authorizations:
+        headers = {**request.headers, "Authorization": value}
+        answer = exchange(endpoint, replace(request, headers=headers), timeouts)
+        if answer.status != HTTPStatus.UNAUTHORIZED:
+            break
+    return answer

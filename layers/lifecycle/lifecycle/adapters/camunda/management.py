@@ -2,7 +2,9 @@
 
 Any broker answers for the cluster, so a call is made to each address of the discovery name until
 one answers: with MULTIVALUE answers some addresses belong to tasks that are starting or gone. The
-management API has no authentication; REST takes the credentials of a Camunda user.
+management API has no authentication; REST takes the credentials of a Camunda user, or a token. A
+login that one broker rejects may be accepted by the next: while brokers are replaced to log users
+in by another method, both kinds run. It is refused when no broker accepts it.
 
 What an HTTP status means follows Camunda's ``ClusterEndpoint`` (8.6 to 8.10): 400 and 404 are
 permanent, 409 is another change under way, 502 and 504 mean that the coordinator (broker 0)
@@ -18,7 +20,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from lifecycle.adapters.camunda import http_client
-from lifecycle.camunda.credentials import Credentials, is_inside, may_travel
+from lifecycle.camunda.backups import BackupsSeen, read_backup_list, read_ranges
+from lifecycle.camunda.credentials import is_inside, may_travel
 from lifecycle.camunda.meters import NAMES
 from lifecycle.camunda.partitions import (
     BackupStatus,
@@ -53,6 +56,8 @@ from lifecycle.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from lifecycle.camunda.credentials import Login
 
 MANAGEMENT_PORT = 9600
 REST_PORT = 8080
@@ -105,19 +110,19 @@ class HttpManagement:
         answer = self._read(MANAGEMENT_PORT, http_client.Request("GET", _CLUSTER, headers=_ACCEPT))
         return read_configuration(read_json(answer))
 
-    def topology(self, credentials: Credentials | None = None) -> Topology:
+    def topology(self, login: Login | None = None) -> Topology:
         """Read what the gateways see (``GET /v2/topology``).
 
         Raises as ``configuration`` does, and ``CredentialsWithheld`` for an address outside the
         VPC.
         """
         request = http_client.Request("GET", "/v2/topology", headers=_ACCEPT)
-        return read_topology(read_json(self._read(REST_PORT, request, credentials)))
+        return read_topology(read_json(self._read(REST_PORT, request, login)))
 
-    def topology_of(self, address: str, credentials: Credentials | None = None) -> Topology:
+    def topology_of(self, address: str, login: Login | None = None) -> Topology:
         """Read what the gateway at one address sees. Raises as ``topology`` does."""
         request = http_client.Request("GET", "/v2/topology", headers=_ACCEPT)
-        return read_topology(read_json(self._ask_one(address, REST_PORT, request, credentials)))
+        return read_topology(read_json(self._ask_one(address, REST_PORT, request, login)))
 
     def readiness(self, address: str) -> Readiness:
         """Return whether one broker is ready; never raises for a broker that is not there.
@@ -171,7 +176,9 @@ class HttpManagement:
         return ("not reported",) if answer.status in absent else read_upgrade(read_json(answer))
 
     def backups(self) -> BackupStatus:
-        """Read each partition's latest backup (``GET /actuator/backupRuntime/state``, from 8.9 on).
+        """Read each partition's latest backup and its ranges of backups.
+
+        They are those of ``GET /actuator/backupRuntime/state``, from 8.9 on.
 
         Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``InvalidResponse``.
         """
@@ -189,6 +196,7 @@ class HttpManagement:
             latest=read_backup_state(state),
             newest=read_newest_backup(state),
             settled=read_settled_backup(state),
+            ranges=read_ranges(state),
         )
 
     def plan_brokers(self, count: int) -> PlannedChange:
@@ -229,16 +237,37 @@ class HttpManagement:
         request = _patch({"partitions": {"count": count}}, dry_run=False)
         return self._write(request, f"Scaling to {count} partitions", read_planned_change)
 
-    def back_up(self) -> int:
+    def list_backups(self) -> BackupsSeen:
+        """Read the backups (``GET /actuator/backupRuntime``) and their ranges (``…/state``).
+
+        ``partitions`` and ``adding`` are not in these answers. A version without ``…/state`` has no
+        ranges. Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``InvalidResponse``.
+        """
+        absent, disabled = HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST
+        request = http_client.Request("GET", _BACKUPS, headers=_ACCEPT)
+        answer = self._read(MANAGEMENT_PORT, request, accept=(absent, disabled))
+        if answer.status in {absent, disabled}:
+            return BackupsSeen(enabled=False)
+        backups = read_backup_list(read_json(answer))
+        request = http_client.Request("GET", f"{_BACKUPS}/state", headers=_ACCEPT)
+        answer = self._read(MANAGEMENT_PORT, request, accept=(absent, disabled))
+        known = answer.status not in {absent, disabled}
+        ranges = read_ranges(read_json(answer)) if known else ()
+        return BackupsSeen(enabled=True, backups=backups, ranges=ranges)
+
+    def back_up(self, backup: int | None = None) -> int:
         """Start a backup of the primary storage (``POST /actuator/backupRuntime``); gives its id.
 
-        Without an id in the request, as continuous backups demand. Raises ``ManagementRefused``
-        (not configured), ``ChangeInProgress`` (partitions are being added),
+        Without an id in the request, as continuous backups demand, or with ``backup``. Raises
+        ``ManagementRefused`` (not configured), ``ChangeInProgress`` (partitions are being added),
         ``ManagementUnavailable`` and ``ManagementOutcomeUnknown``. Source:
         https://docs.camunda.io/docs/self-managed/operational-guides/backup-restore/rdbms/rdbms-backup/
         """
-        request = http_client.Request("POST", _BACKUPS, b"{}", {**_ACCEPT, **_CONTENT})
-        return self._write(request, "The backup", read_backup_id)
+        body = json.dumps({} if backup is None else {"backupId": backup}).encode()
+        request = http_client.Request("POST", _BACKUPS, body, {**_ACCEPT, **_CONTENT})
+        if backup is None:
+            return self._write(request, "The backup", read_backup_id)
+        return self._write(request, "The backup", lambda _: backup)
 
     def backup_state(self, backup: int) -> str:
         """Read the state of one backup (``GET /actuator/backupRuntime/{id}``).
@@ -251,7 +280,27 @@ class HttpManagement:
             return "DOES_NOT_EXIST"
         return read_state_of_backup(read_json(answer))
 
+    def delete_backup(self, backup: int) -> None:
+        """Delete a backup (``DELETE /actuator/backupRuntime/{id}``); one that is gone stays so.
+
+        Raises ``ManagementUnavailable``, ``ManagementRefused`` and ``ManagementOutcomeUnknown``.
+        """
+        request = http_client.Request("DELETE", f"{_BACKUPS}/{backup}", headers=_ACCEPT)
+        self._send_once(request, f"Deleting backup {backup}", accept=(HTTPStatus.NOT_FOUND,))
+
     def _write[T](self, request: http_client.Request, what: str, read: Callable[[object], T]) -> T:
+        """Send a request at most once and read its answer."""
+        answer = self._send_once(request, what)
+        try:
+            return read(read_json(answer))
+        except InvalidResponse as error:
+            raise ManagementOutcomeUnknown(
+                f"{what} was answered with HTTP {answer.status}, but not readably: {error.message}"
+            ) from error
+
+    def _send_once(
+        self, request: http_client.Request, what: str, *, accept: Collection[int] = ()
+    ) -> http_client.Answer:
         """Send a request at most once: another address only as long as nothing was sent."""
         tried: list[str] = []
         for address in self._each_address(tried):
@@ -264,21 +313,16 @@ class HttpManagement:
                 raise ManagementOutcomeUnknown(f"{what}: {error}.") from error
             if _is_passing(answer.status):
                 raise ManagementOutcomeUnknown(f"{what}: {_said(address, answer)}.")
-            _refuse(address, answer)
-            try:
-                return read(read_json(answer))
-            except InvalidResponse as error:
-                raise ManagementOutcomeUnknown(
-                    f"{what} was answered with HTTP {answer.status}, "
-                    f"but not readably: {error.message}"
-                ) from error
+            if answer.status not in accept:
+                _refuse(address, answer)
+            return answer
         raise self._unavailable(tried)
 
     def _read(
         self,
         port: int,
         request: http_client.Request,
-        credentials: Credentials | None = None,
+        login: Login | None = None,
         *,
         accept: Collection[int] = (),
     ) -> http_client.Answer:
@@ -287,18 +331,25 @@ class HttpManagement:
         Raises for what is not a success, but for the statuses that the caller can ``accept``.
         """
         tried: list[str] = []
+        rejected: tuple[str, http_client.Answer] | None = None
         for address in self._each_address(tried):
             try:
-                answer = self._exchange(address, port, request, credentials)
+                answer = self._exchange(address, port, request, login)
             except (http_client.NothingSent, http_client.NoAnswer) as error:
                 tried.append(str(error))
                 continue
             if _is_passing(answer.status):
                 tried.append(_said(address, answer))
                 continue
+            if answer.status == HTTPStatus.UNAUTHORIZED and answer.status not in accept:
+                rejected = address, answer
+                tried.append(_said(address, answer))
+                continue
             if answer.status not in accept:
                 _refuse(address, answer)
             return answer
+        if rejected is not None:
+            _refuse(*rejected)
         raise self._unavailable(tried)
 
     def _ask_one(
@@ -306,12 +357,12 @@ class HttpManagement:
         address: str,
         port: int,
         request: http_client.Request,
-        credentials: Credentials | None = None,
+        login: Login | None = None,
         *,
         accept: Collection[int] = (),
     ) -> http_client.Answer:
         try:
-            answer = self._exchange(address, port, request, credentials)
+            answer = self._exchange(address, port, request, login)
         except (http_client.NothingSent, http_client.NoAnswer) as error:
             raise ManagementUnavailable(f"{error}.") from error
         if _is_passing(answer.status):
@@ -333,22 +384,20 @@ class HttpManagement:
         address: str,
         port: int,
         request: http_client.Request,
-        credentials: Credentials | None = None,
+        login: Login | None = None,
     ) -> http_client.Answer:
-        if credentials is not None:
-            if not may_travel("http", address, self._networks):
-                raise CredentialsWithheld(
-                    f"{self._name} resolves to {address[:80]}, which is outside the VPC; the "
-                    "credentials of the Camunda user were not sent there in clear."
-                )
-            headers = {**request.headers, "Authorization": credentials.basic_authorization()}
-            request = http_client.Request(request.method, request.path, request.body, headers)
-        elif self._networks and not is_inside(address, self._networks):
-            # What a broker lists as another one's host may be anything.
-            raise http_client.NothingSent(f"{address[:80]} is not an address inside the VPC")
-        return http_client.exchange(
-            http_client.Endpoint(address, port, self._name), request, self._timeouts
-        )
+        endpoint = http_client.Endpoint(address, port, self._name)
+        if login is None:
+            if self._networks and not is_inside(address, self._networks):
+                # What a broker lists as another one's host may be anything.
+                raise http_client.NothingSent(f"{address[:80]} is not an address inside the VPC")
+            return http_client.exchange(endpoint, request, self._timeouts)
+        if not may_travel("http", address, self._networks):
+            raise CredentialsWithheld(
+                f"{self._name} resolves to {address[:80]}, which is outside the VPC; the "
+                "credentials of the Camunda user were not sent there in clear."
+            )
+        return http_client.authorized(endpoint, request, self._timeouts, login.authorizations())
 
     def _unavailable(self, tried: Sequence[str]) -> ManagementUnavailable:
         reasons = "; ".join(tried) or "the name has no address"

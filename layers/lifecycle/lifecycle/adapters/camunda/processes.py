@@ -6,16 +6,18 @@ Source: https://docs.camunda.io/docs/8.9/apis-tools/orchestration-cluster-api-re
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from lifecycle.adapters.camunda import http_client
 from lifecycle.adapters.camunda.management import REST_PORT, HttpManagement, read_json
-from lifecycle.camunda.json_reader import integer, mapping, objects
+from lifecycle.camunda.json_reader import integer, mapping, objects, text
+from lifecycle.rehearsal.ports import Count, Mark
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
-    from lifecycle.camunda.credentials import Credentials
+    from lifecycle.camunda.credentials import Login
 
 # With multi-tenancy a request without a tenant is refused; without it, one for any other than this.
 # https://docs.camunda.io/docs/8.9/components/concepts/multi-tenancy/
@@ -37,7 +39,7 @@ class HttpProcesses(HttpManagement):
         """Return the brokers' addresses, always in one order: the gateways take turns."""
         return tuple(sorted(super().addresses()))
 
-    def deploy(self, resource: str, content: bytes, credentials: Credentials) -> None:
+    def deploy(self, resource: str, content: bytes, login: Login) -> None:
         """Deploy one BPMN resource (``POST /v2/deployments``); the same bytes change nothing."""
         body = (
             f"--{_BOUNDARY}\r\n"
@@ -48,15 +50,19 @@ class HttpProcesses(HttpManagement):
             "Content-Type: application/octet-stream\r\n\r\n"
         ).encode() + (content + f"\r\n--{_BOUNDARY}--\r\n".encode())
         request = http_client.Request("POST", "/v2/deployments", body, _FORM)
-        mapping(read_json(self._read(REST_PORT, request, credentials)), "the deployment")
+        mapping(read_json(self._read(REST_PORT, request, login)), "the deployment")
 
-    def create_instance(self, process_id: str, credentials: Credentials) -> int:
+    def create_instance(
+        self, process_id: str, login: Login, variables: Mapping[str, object] | None = None
+    ) -> int:
         """Create an instance of the latest version (``POST /v2/process-instances``): its key."""
-        body = {"processDefinitionId": process_id, "tenantId": _TENANT}
-        answer = self._ask("/v2/process-instances", body, credentials)
+        body: dict[str, object] = {"processDefinitionId": process_id, "tenantId": _TENANT}
+        if variables:
+            body["variables"] = dict(variables)
+        answer = self._ask("/v2/process-instances", body, login)
         return integer(mapping(answer, "the process instance"), "processInstanceKey")
 
-    def found_instances(self, keys: Collection[int], credentials: Credentials) -> frozenset[int]:
+    def found_instances(self, keys: Collection[int], login: Login) -> frozenset[int]:
         """Return the instances that a search by keys finds (``POST /v2/process-instances/search``).
 
         The search reads the secondary storage, so that it is eventually consistent.
@@ -65,14 +71,62 @@ class HttpProcesses(HttpManagement):
             "filter": {"processInstanceKey": {"$in": [str(key) for key in sorted(keys)]}},
             "page": {"limit": len(keys)},
         }
-        answer = mapping(
-            self._ask("/v2/process-instances/search", query, credentials), "the search"
-        )
+        answer = self._search("process-instances", query, login)
         found = {
             integer(one, "processInstanceKey") for one in objects(answer.get("items"), "items")
         }
         return frozenset(found & set(keys))
 
-    def _ask(self, path: str, body: Mapping[str, object], credentials: Credentials) -> object:
+    def marks(self, keys: Collection[int], variable: str, login: Login) -> Sequence[Mark]:
+        """Search instances by keys, and a variable of each (``POST /v2/variables/search``)."""
+        wanted = {"processInstanceKey": {"$in": [str(key) for key in sorted(keys)]}}
+        page = {"limit": len(keys)}
+        instances = self._search("process-instances", {"filter": wanted, "page": page}, login)
+        variables = self._search(
+            "variables", {"filter": {**wanted, "name": variable}, "page": page}, login
+        )
+        values = {
+            integer(one, "processInstanceKey"): text(one, "value")
+            for one in objects(variables.get("items"), "items")
+        }
+        found = objects(instances.get("items"), "items")
+        return [
+            Mark(key, text(one, "state"), values.get(key, ""))
+            for one in found
+            if (key := integer(one, "processInstanceKey")) in keys
+        ]
+
+    def publish(self, message: str, correlation_key: str, login: Login) -> None:
+        """Publish a message that is not kept (``POST /v2/messages/publication``)."""
+        body = {
+            "name": message,
+            "correlationKey": correlation_key,
+            "timeToLive": 0,
+            "tenantId": _TENANT,
+        }
+        mapping(self._ask("/v2/messages/publication", body, login), "the message")
+
+    def active(self, process_id: str, login: Login) -> Sequence[int]:
+        """Search the instances of a process that run, a hundred at most."""
+        wanted = {"processDefinitionId": process_id, "state": "ACTIVE"}
+        answer = self._search("process-instances", {"filter": wanted}, login)
+        return [integer(one, "processInstanceKey") for one in objects(answer.get("items"), "items")]
+
+    def cancel(self, key: int, login: Login) -> None:
+        """Cancel an instance (``POST …/{key}/cancellation``); 404: it is over."""
+        path = f"/v2/process-instances/{key}/cancellation"
+        request = http_client.Request("POST", path, b"{}", _JSON)
+        self._read(REST_PORT, request, login, accept=(HTTPStatus.NOT_FOUND,))
+
+    def count(self, what: str, wanted: Mapping[str, object], login: Login) -> Count:
+        """Read the total of a search (``page`` of its answer)."""
+        answer = self._search(what, {"filter": wanted, "page": {"limit": 1}}, login)
+        page = mapping(answer.get("page"), "page")
+        return Count(integer(page, "totalItems"), page.get("hasMoreTotalItems") is True)
+
+    def _search(self, what: str, query: Mapping[str, object], login: Login) -> Mapping[str, object]:
+        return mapping(self._ask(f"/v2/{what}/search", query, login), "the search")
+
+    def _ask(self, path: str, body: Mapping[str, object], login: Login) -> object:
         request = http_client.Request("POST", path, json.dumps(body).encode(), _JSON)
-        return read_json(self._read(REST_PORT, request, credentials))
+        return read_json(self._read(REST_PORT, request, login))

@@ -1,0 +1,43 @@
+"""Times that the brokers can restore without a gap, queried inside the VPC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lifecycle.camunda.backups import read_backups
+from lifecycle.errors import LifecycleError
+from lifecycle.restore.target import Range
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lifecycle.camunda.ports import Probe
+    from lifecycle.cluster.contract import ClusterOutputs
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedRanges:
+    """The ``BrokerRanges`` port on the function inside the VPC."""
+
+    probe: Callable[[], Probe]
+
+    def of(self, cluster: ClusterOutputs) -> tuple[Sequence[Range], str]:
+        """Return the ranges of all partitions; a partition without one makes them unknown."""
+        try:
+            answer = self.probe().query("backups", cluster)
+            if answer.get("seen") is None:
+                return (), str(answer.get("problem") or "the brokers do not answer")
+            seen = read_backups(answer["seen"])
+        except LifecycleError as error:
+            return (), error.message
+        found = [
+            Range(one.partition, one.start, one.end)
+            for one in seen.ranges
+            if one.start is not None and one.end is not None
+        ]
+        unknown = set(range(1, seen.partitions + 1)) - {one.partition for one in found}
+        if unknown or not seen.partitions:
+            which = ", ".join(map(str, sorted(unknown))) or "any"
+            return (), f"the brokers return no range of partition {which}"
+        return found, ""

@@ -1,0 +1,152 @@
+"""Whose backups a new cluster is made of: a cluster that runs, or what a teardown has kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.cluster.find import find_stack
+from lifecycle.cluster.names import TAG_CLUSTER
+from lifecycle.cluster.stack import refuse_foreign_services
+from lifecycle.errors import ClusterNotFound
+from lifecycle.kept.discovery import left_behind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from lifecycle.cluster.ports import Stacks
+    from lifecycle.kept.ports import KeptThings
+    from lifecycle.provisioning.ports import NodeIdLeases
+    from lifecycle.restore.ports import BrokerRanges, StoredBackups
+    from lifecycle.restore.target import Checkpoint, Range
+    from lifecycle.services.ports import Services
+
+# The newest before the moment: several, because one may be incomplete or have other partitions.
+MOST_BACKUPS: Final = 20
+# What a restored cluster has as the source has it, unless the request has it otherwise: what
+# Camunda requires for a restore, what decides how fast it is, and versions that read the backup.
+TAKEN_OVER: Final = (
+    *("Brokers", "Partitions", "ReplicationFactor", "ContinuousBackup"),
+    *("OrchestrationImage", "ConnectorsImage", "CamundaVersion"),
+    *("BrokerCpu", "BrokerMemory", "RocksDbMemoryFraction"),
+    *("DatabaseEngineVersion", "DatabaseInstanceClass", "DatabaseName", "DatabaseUser"),
+    *("BackupSchedule", "BackupCheckpointInterval"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFound:
+    """What there is to restore from.
+
+    ``living``: the cluster has a stack. ``backups`` are the newest with the bucket of each;
+    ``ranges`` those of its brokers, none where ``unread`` is why. ``parameters`` are taken over;
+    ``brokers`` is how many had a node id, 0 where that is not known. ``generation``, ``snapshot``,
+    ``database`` and ``restored`` are those of the stack: a cluster that was restored has backups
+    and databases that are not of its present data.
+    """
+
+    living: bool
+    backups: Sequence[tuple[str, Checkpoint]]
+    ranges: Sequence[Range] = ()
+    unread: str = ""
+    parameters: Mapping[str, str] | None = None
+    brokers: int = 0
+    generation: int = 1
+    snapshot: str = ""
+    database: str = ""
+    restored: str = ""
+
+    def bucket_of(self, backup: int, at: datetime) -> str:
+        """Return the bucket with a backup of a moment that can be restored, one of several.
+
+        A cluster that was made of another one's backups has them in its bucket, too; where copying
+        them was interrupted, not completely.
+        """
+        return [
+            bucket
+            for bucket, one in self.backups
+            if (one.backup, one.at) == (backup, at) and not one.lacks
+        ][-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The use case and its ports; it only reads."""
+
+    stacks: Stacks
+    services: Services
+    leases: NodeIdLeases
+    backups: StoredBackups
+    ranges: BrokerRanges
+    things: KeptThings
+    control_stack: str
+
+    def find(
+        self, cluster: str, *, until: datetime, backup: int | None, without: str
+    ) -> SourceFound:
+        """Find a cluster's backups; ``without`` is the bucket of the cluster that they are for.
+
+        Raises ``ClusterNotFound`` where neither a stack nor a bucket is left, and
+        ``StackNotUsable`` for a cluster that something else made.
+        """
+        try:
+            stack = find_stack(self.stacks, self.control_stack, cluster)
+        except ClusterNotFound:
+            return self._kept(cluster, until, backup, without)
+        outputs = stack.outputs
+        if not outputs.complete or outputs.backup_bucket == without:
+            return self._kept(cluster, until, backup, without)
+        refuse_foreign_services(stack)
+        found = self.services.describe(outputs.ecs_cluster, outputs.service_names)
+        running = found[0].desired
+        ranges, unread = self.ranges.of(outputs) if running else ((), "no broker runs")
+        return SourceFound(
+            living=True,
+            backups=self._listed([outputs.backup_bucket], until, backup),
+            ranges=ranges,
+            unread=unread,
+            parameters=_taken_over(stack.parameters),
+            brokers=self.leases.acquirable(outputs.node_id_bucket) or running or outputs.brokers,
+            generation=int(outputs.get("DataGeneration", "1")),
+            snapshot=outputs.get("DatabaseSnapshot", ""),
+            restored=outputs.get("RestoredBackup", ""),
+            database=outputs.database,
+        )
+
+    def _kept(self, cluster: str, until: datetime, backup: int | None, without: str) -> SourceFound:
+        tagged = [
+            one
+            for one in self.things.tagged(self.control_stack)
+            if one.tags.get(TAG_CLUSTER) == cluster
+        ]
+        buckets = [
+            bucket
+            for left in left_behind(tagged, (), living=())
+            for bucket in left.backup_buckets
+            if bucket != without
+        ]
+        if not buckets:
+            raise ClusterNotFound(
+                f"from is {cluster}: there is no such cluster in {self.control_stack}, and none "
+                "that was torn down left a bucket with backups.",
+                next_step="List what is left (GET /kept) and check the name.",
+            )
+        return SourceFound(
+            living=False,
+            backups=self._listed(buckets, until, backup),
+            unread="the cluster has been torn down",
+        )
+
+    def _listed(
+        self, buckets: Sequence[str], until: datetime, backup: int | None
+    ) -> list[tuple[str, Checkpoint]]:
+        return [
+            (bucket, one)
+            for bucket in buckets
+            for one in self.backups.list(bucket, until=until, backup=backup, most=MOST_BACKUPS)
+        ]
+
+
+def _taken_over(parameters: Mapping[str, str]) -> dict[str, str]:
+    return {name: parameters[name] for name in TAKEN_OVER if parameters.get(name)}

@@ -1,0 +1,664 @@
+"""To what a restore goes: which backup of the brokers, which moment of the database, and why.
+
+The brokers go to a checkpoint, a moment at which all partitions agree. The database has to be of
+before it: brokers export again what it lacks, and refuse one that is ahead of their backup. The
+restore application takes the checkpoint *nearest* to a given time, before or after it
+(camunda/camunda, ``RestorePointResolver.findCommonCheckpoint``), so that it is always given the
+time of a backup that is known, at or before the moment of the request. Sources:
+https://docs.camunda.io/docs/8.9/self-managed/operational-guides/backup-restore/rdbms/rdbms-restore/
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.cluster.lifetimes import NEVER, Lifetimes
+from lifecycle.errors import RestoreRefused
+from lifecycle.times import written
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lifecycle.restore.request import RestoreRequest
+    from lifecycle.services.images import Version
+
+MARGIN: Final = timedelta(seconds=30)
+"""By so much the database is older than the backup: clocks differ, and it is restored to a second.
+
+The brokers export the records of that time again.
+"""
+# Times of ranges are cut to milliseconds, those of backups are not.
+_CUT: Final = timedelta(milliseconds=1)
+_DIGEST: Final = 8
+_BY_ID: Final = "-by-id"
+# https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Aurora.CreateInstance.html
+_LONGEST_NAME: Final = 63
+_LISTED: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A backup of the brokers as it is stored.
+
+    ``at`` is the time of its checkpoint, of the earliest partition; ``partitions`` those that the
+    cluster had; ``lacks`` is why it cannot be restored, empty if it is complete; ``version`` is
+    that of the brokers.
+    """
+
+    backup: int
+    at: datetime
+    partitions: int
+    version: Version | None
+    lacks: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Time without a gap of one partition, by its first and its last backup."""
+
+    partition: int
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotFound:
+    """An available snapshot of a database; ``backup`` is that of its tag, 0 without one.
+
+    ``database`` is the Aurora cluster that it was taken of, and ``created`` when that was created,
+    None where RDS does not show it. ``copied`` is true for one that a restore took of its copy: its
+    contents are older than it is. ``key`` is the ARN of the key that encrypts it, ``engine`` the
+    version of Aurora PostgreSQL.
+    """
+
+    name: str
+    at: datetime
+    backup: int = 0
+    database: str = ""
+    created: datetime | None = None
+    copied: bool = False
+    key: str = ""
+    engine: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """An Aurora cluster, and the time to which its continuous backup restores.
+
+    That is from ``earliest`` to before ``latest``. ``created`` is when it was created, None where
+    RDS does not show it. ``key`` is the ARN of the key that encrypts it, ``engine`` the version of
+    Aurora PostgreSQL.
+    """
+
+    database: str
+    earliest: datetime
+    latest: datetime
+    created: datetime | None = None
+    key: str = ""
+    engine: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseFound:
+    """What the database can be restored from, former databases that were kept included."""
+
+    windows: tuple[Window, ...] = ()
+    snapshots: tuple[SnapshotFound, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The cluster now: partitions, version and number of its data, and the database's identifier.
+
+    ``snapshot`` is the one that its database was restored from, empty if it never was;
+    ``restored`` what the stack has as the backup of its data (``restored_backup``). ``stack`` is
+    its stack's name.
+    """
+
+    stack: str
+    partitions: int
+    version: Version | None
+    generation: int
+    snapshot: str
+    database: str
+    restored: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """To what is restored.
+
+    ``at`` is the moment to which the brokers go. ``snapshot`` is what the stack restores: one that
+    exists, or where ``source`` is given, one that is made of that database as it was at
+    ``database_at``, by way of the cluster ``staging``. ``generation`` is the number of the new
+    data. ``changed`` shows that the stack has been changed to this already, by an earlier start.
+    ``by_id``: an earlier restore may have left the backup behind, so that the brokers' ranges do
+    not have it, and the restore application would take another one of about that time.
+    ``key`` is the ARN of the key that RDS needs to read what is restored, ``engine`` its version of
+    Aurora PostgreSQL; both empty where nothing is restored any more.
+    """
+
+    backup: int
+    at: datetime
+    snapshot: str
+    source: str
+    database_at: datetime | None
+    staging: str
+    generation: int
+    changed: bool
+    reason: str
+    by_id: bool = False
+    key: str = ""
+    engine: str = ""
+
+    @property
+    def restored(self) -> str:
+        """What the stack keeps: the id of the backup, and whether it is restored by that.
+
+        An earlier start is recognised by it, whatever the database was restored from.
+        """
+        return f"{self.backup}{_BY_ID if self.by_id else ''}"
+
+
+def choose(
+    request: RestoreRequest,
+    present: Present,
+    checkpoints: Sequence[Checkpoint],
+    ranges: Sequence[Range],
+    database: DatabaseFound,
+    *,
+    now: datetime,
+    of: Present | None = None,
+    gone: bool = False,
+    continuous: bool = True,
+) -> Target:
+    """Choose what is restored. Raises ``RestoreRefused`` naming what was given and is allowed.
+
+    A backup that is named is restored, and of a moment the last one before it. Without either it is
+    the newest for which there is a database: Aurora restores to five minutes ago at the latest
+    (``LatestRestorableTime``, API reference of RDS, DBCluster).
+
+    ``ranges`` are those that the brokers return, none where they do not answer: then the restore
+    application alone finds a gap, and after a restore nothing shows which backups it left behind.
+    The bucket keeps those, above the one that was restored.
+
+    ``of`` is the cluster whose backups they are, if it is another one than the one that is made of
+    them. ``gone``: no broker will ever return its ranges, so that a snapshot which was not taken
+    for the backup is one that fits, and the restore application compares them. It compares nothing
+    without ``continuous`` backups, nor where it restores by an id ("When using backup ID restore,
+    the RDBMS exporter position is not consulted"): then the database is one of shortly before.
+    """
+    is_new = of is not None
+    of = of or present
+    if request.to is not None and request.to > now:
+        raise RestoreRefused(
+            f"to is {written(request.to)}, and it is {written(now)}; allowed is a moment that has "
+            "passed.",
+        )
+    behind = _Behind.of(of, database) if ranges else None
+    candidates = _candidates(request, present, checkpoints, ranges, behind)
+    if is_new and request.backup is None and request.to is None:
+        # A cluster is made once: an earlier start goes on, whatever its source has backed up since.
+        candidates = [one for one in candidates if _is_begun(one, present)] or candidates
+    if request.backup is None and not ranges:
+        candidates = _of_silent_brokers(request, present, of, candidates)
+    if request.backup is None and gone and not _is_begun(candidates[0], present):
+        lives = lifetimes(_without(database, present.database), of)
+        candidates = _of_last_database(candidates, lives.began(request.to or now))
+    if not is_new and not any(_is_begun(one, present) for one in candidates):
+        _refuse_younger(present, database)
+    newest, *older = candidates
+    at_last = {"gone": gone, "continuous": continuous}
+    try:
+        return _target(newest, present, of, ranges, database, **at_last)
+    except RestoreRefused:
+        for one in older:
+            with contextlib.suppress(RestoreRefused):
+                return _target(one, present, of, ranges, database, **at_last)
+        raise
+
+
+def _refuse_younger(present: Present, database: DatabaseFound) -> None:
+    """Refuse while another database has the cluster's tags and is younger than the present one.
+
+    The brokers never worked with it: CloudFormation leaves one that an update has made and rolled
+    back, because it is protected from deletion, or a person restored it. Once a restore has made
+    another present one, its age would no longer show that.
+    """
+    created = {one.database: one.created for one in database.windows}
+    since = created.get(present.database)
+    aside = [
+        one.database
+        for one in database.windows
+        if since is not None and one.created is not None and one.created > since
+    ]
+    if aside:
+        raise RestoreRefused(
+            f"Database {aside[0]} has the tags of the cluster and is younger than its present one, "
+            f"{present.database}: the brokers never worked with it, and later restores would take "
+            "it for a former one.",
+            next_step="Nothing was changed. If an update that was rolled back has left it, delete "
+            "it in RDS (its deletion protection first); otherwise remove its tags "
+            "camunda:control-plane and camunda:cluster. Then start the same request again.",
+        )
+
+
+def _of_silent_brokers(
+    request: RestoreRequest,
+    present: Present,
+    of: Present,
+    candidates: Sequence[Checkpoint],
+) -> Sequence[Checkpoint]:
+    """Return what may be restored without a look at ranges. Raises ``RestoreRefused``."""
+    begun = [one for one in candidates if _is_begun(one, present)]
+    if begun and (request.to is None or begun[0] == candidates[0]):
+        return begun[:1]
+    if of.generation > 1:
+        raise RestoreRefused(
+            "The cluster was restored before, and the brokers do not answer: whether a backup is "
+            "of the present data or was left behind by that restore is not known. The newest are "
+            f"{_listed(candidates[::-1])}.",
+            next_step="Nothing was changed. Name one as backup, or start the brokers first.",
+        )
+    return candidates
+
+
+def _of_last_database(
+    candidates: Sequence[Checkpoint], began: datetime | None
+) -> Sequence[Checkpoint]:
+    """Return the backups of a torn-down cluster's last database. Raises ``RestoreRefused``.
+
+    Its bucket keeps what a restore left behind, and no broker has ranges any more. ``began`` is
+    when the database was created that was in use at the moment of the request.
+    """
+    last = [one for one in candidates if began is None or one.at >= began]
+    if last or began is None:
+        return last or candidates
+    raise RestoreRefused(
+        f"The cluster's last database was created at {written(began)}, after every backup that "
+        "fits: it was restored or made anew then, and whether a backup is of the data that it had "
+        "from then on, or of what it left behind, is not known. The newest are "
+        f"{_listed(candidates[::-1])}.",
+        next_step="Nothing was changed. Name one as backup.",
+    )
+
+
+def _without(database: DatabaseFound, name: str) -> DatabaseFound:
+    """Return what there is but for one database: the one that this restore has made."""
+    return DatabaseFound(
+        windows=tuple(one for one in database.windows if one.database != name),
+        snapshots=tuple(one for one in database.snapshots if one.database != name),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Behind:
+    """What the last restore of a cluster that runs left behind.
+
+    ``since`` is when it made the present database, ``backup`` the id of what it restored, 0 where
+    that is not known. Times do not show it: ranges go on across it.
+    """
+
+    since: datetime
+    backup: int
+
+    @classmethod
+    def of(cls, cluster: Present, database: DatabaseFound) -> _Behind | None:
+        since = lifetimes(database, cluster).created.get(cluster.database)
+        if cluster.generation < 2 or since is None:
+            return None
+        return cls(since, int(cluster.restored.removesuffix(_BY_ID) or 0))
+
+    def has(self, one: Checkpoint) -> bool:
+        return one.at < self.since and one.backup > self.backup
+
+
+def _is_by_id(chosen: Checkpoint, present: Present, of: Present, database: DatabaseFound) -> bool:
+    """Return whether a backup has to be restored by its id, and not by its time."""
+    if of.database:
+        behind = _Behind.of(of, database)
+        return behind is not None and behind.has(chosen)
+    # To what the restores before this one went is not known any more.
+    others = lifetimes(_without(database, present.database), replace(of, generation=1))
+    return any(chosen.at < at for at in others.created.values())
+
+
+def _is_begun(one: Checkpoint, present: Present) -> bool:
+    """Return whether an earlier start has changed the stack to this backup."""
+    return present.restored.removesuffix(_BY_ID) == str(one.backup)
+
+
+def _target(
+    chosen: Checkpoint,
+    present: Present,
+    of: Present,
+    ranges: Sequence[Range],
+    database: DatabaseFound,
+    *,
+    gone: bool,
+    continuous: bool,
+) -> Target:
+    """Return how a backup is restored. Raises ``RestoreRefused`` where it cannot be."""
+    _refuse_version(chosen, present)
+    _refuse_outside(chosen, ranges)
+    changed = _is_begun(chosen, present)
+    by_id = (
+        present.restored.endswith(_BY_ID) if changed else _is_by_id(chosen, present, of, database)
+    )
+    if changed:
+        source = _Source(present.snapshot, "", None, "the stack has been changed to it already")
+    else:
+        own = _name(present, "restore", present.generation, chosen)
+        there = next((one for one in database.snapshots if one.name == own), None)
+        fitting = in_use(database, of, chosen.at)
+        compares = continuous and not by_id
+        source = _source(chosen, of, ranges, fitting, own, made=there, gone=gone, compares=compares)
+    generation = present.generation - 1 if changed else present.generation
+    how = "; by its id, because an earlier restore may have left it behind" if by_id else ""
+    return Target(
+        backup=chosen.backup,
+        at=chosen.at,
+        snapshot=source.snapshot,
+        source=source.database,
+        database_at=source.at,
+        staging=_name(present, "staging", generation, chosen),
+        generation=generation + 1,
+        changed=changed,
+        reason=f"backup {chosen.backup} of {written(chosen.at)}; {source.reason}{how}",
+        by_id=by_id,
+        key=source.key,
+        engine=source.engine,
+    )
+
+
+def in_use(
+    database: DatabaseFound, present: Present, moment: datetime | None = None
+) -> DatabaseFound:
+    """Return what was taken of each database while the brokers worked with it, and nothing else.
+
+    With ``moment``, that of a backup, also no snapshot of a database that was replaced before it:
+    it may have what a restore took back, or be of an earlier cluster of the name.
+
+    A former database keeps its backups and can be restored to any moment since: one after it was
+    replaced has what came before the restore, which the brokers do not have. So the successor's
+    creation ends what a former one is good for. Where the present database is gone, the snapshot
+    that it was restored from shows when that was at the earliest; without that no former one is
+    used. A copy of a restore is never a source.
+    """
+    lives = lifetimes(database, present)
+    windows = []
+    for one in database.windows:
+        end = lives.until(one.database, one.created)
+        windows.append(one if end is None else replace(one, latest=min(one.latest, end)))
+    return DatabaseFound(
+        windows=tuple(one for one in windows if one.earliest <= one.latest),
+        snapshots=tuple(
+            one
+            for one in database.snapshots
+            if not one.copied
+            if lives.has(
+                one.database,
+                one.created,
+                one.at,
+                # What the present one was made of is in every later moment of it.
+                one.at if moment is None or one.name == present.snapshot else moment,
+            )
+        ),
+    )
+
+
+def lifetimes(database: DatabaseFound, present: Present) -> Lifetimes:
+    """Return which database the brokers worked with when."""
+    snapshots = [one for one in database.snapshots if not one.copied]
+    created = {one.database: one.created for one in snapshots if one.created}
+    created |= {one.database: one.created for one in database.windows if one.created}
+    if present.generation > 1 and present.database not in created:
+        origin = [one.at for one in database.snapshots if one.name == present.snapshot]
+        created[present.database] = min(origin, default=NEVER)
+    return Lifetimes(created, present.database)
+
+
+def _name(present: Present, kind: str, generation: int, checkpoint: Checkpoint) -> str:
+    """Name what a restore of the data with that number makes: a repetition finds it.
+
+    It begins as all names of the control plane do, which is what the policies compare.
+    """
+    key = hashlib.sha256(f"{checkpoint.backup}/{written(checkpoint.at)}".encode()).hexdigest()
+    suffix = f"-{kind}-{generation}-{key[:_DIGEST]}"
+    return present.stack[: _LONGEST_NAME - len(suffix)].rstrip("-") + suffix
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """The snapshot, and of which database and moment it is made; of none if it exists."""
+
+    snapshot: str
+    database: str
+    at: datetime | None
+    reason: str
+    key: str = ""
+    engine: str = ""
+
+
+def _candidates(
+    request: RestoreRequest,
+    present: Present,
+    checkpoints: Sequence[Checkpoint],
+    ranges: Sequence[Range],
+    behind: _Behind | None,
+) -> Sequence[Checkpoint]:
+    """Return the backups that the request allows, the best first, and one at least."""
+    ordered = sorted(checkpoints, key=lambda one: one.backup)
+    if not ordered:
+        until = f" until {written(request.to)}" if request.to else ""
+        raise RestoreRefused(
+            f"There is no backup of the brokers{until} in the cluster's bucket.",
+            next_step="Nothing was changed. Request a later moment, or list what there is: GET "
+            "/clusters/{name}/backups, of a cluster that was torn down GET /kept/{name}.",
+        )
+    if request.backup is not None:
+        # Several buckets may have it, one of them not completely.
+        having = [one for one in ordered if one.backup == request.backup]
+        found = min(having, key=lambda one: bool(_unfit(one, present)), default=None)
+        if found is None:
+            raise RestoreRefused(
+                f"backup is {request.backup}, which does not exist; the newest are "
+                f"{_listed(ordered)}."
+            )
+        why = _unfit(found, present)
+        if why:
+            raise RestoreRefused(f"Backup {found.backup} cannot be restored: {why}.")
+        return (found,)
+    fitting = [one for one in ordered if not _unfit(one, present)]
+    fitting = [one for one in fitting if _is_covered(one, ranges)]
+    if request.to is not None:
+        before = [one for one in fitting if one.at <= request.to]
+        if behind is not None and request.to < behind.since and before and behind.has(before[-1]):
+            raise RestoreRefused(
+                f"to is {written(request.to)}; the cluster was restored at {written(behind.since)},"
+                f" and the last backup before to, {before[-1].backup} of {written(before[-1].at)}, "
+                "may be of what that restore left behind. The newest of before to are "
+                f"{_listed(before)}.",
+                next_step="Nothing was changed. Name one as backup.",
+            )
+        before = [one for one in before if behind is None or not behind.has(one)]
+        if not before:
+            first = f", the first of {written(fitting[0].at)}" if fitting else ""
+            raise RestoreRefused(
+                f"to is {written(request.to)}; {len(fitting)} backups can be restored{first}, and "
+                f"none is of before that.{_why_not(ordered, present)}"
+            )
+        _refuse_gap(request.to, before[-1], ranges)
+        return (before[-1],)
+    if not fitting:
+        raise RestoreRefused(f"No backup can be restored.{_why_not(ordered, present)}")
+    kept = [one for one in fitting if behind is None or not behind.has(one)]
+    if not kept:
+        raise RestoreRefused(
+            "No backup is known to be of the present data: the cluster was restored since. The "
+            f"newest are {_listed(fitting)}.",
+            next_step="Nothing was changed. Name one as backup.",
+        )
+    return kept[::-1]
+
+
+def _unfit(one: Checkpoint, present: Present) -> str:
+    if one.lacks:
+        return one.lacks
+    if one.partitions != present.partitions:
+        return (
+            f"it has {one.partitions} partitions and the cluster {present.partitions}; Camunda "
+            "restores a backup only to its own number"
+        )
+    return ""
+
+
+def _refuse_version(one: Checkpoint, present: Present) -> None:
+    """Refuse what the restore application of the cluster's version does not read.
+
+    The same minor, or a backup of the minor before it.
+    """
+    mine, theirs = present.version, one.version
+    if mine is None or theirs is None:
+        which = "the cluster" if mine is None else f"backup {one.backup}"
+        raise RestoreRefused(f"The version of {which} is not known.")
+    if mine[0] == theirs[0] and mine[1] - theirs[1] in (0, 1):
+        return
+    raise RestoreRefused(
+        f"Backup {one.backup} is of {'.'.join(map(str, theirs))} and the cluster runs "
+        f"{'.'.join(map(str, mine))}; allowed are the same minor and the one before it.",
+    )
+
+
+def _source(
+    chosen: Checkpoint,
+    of: Present,
+    ranges: Sequence[Range],
+    database: DatabaseFound,
+    own: str,
+    *,
+    made: SnapshotFound | None,
+    gone: bool,
+    compares: bool,
+) -> _Source:
+    """Choose the snapshot; ``own`` is the name of one of this restore, ``made`` it if it exists.
+
+    ``compares``: the restore application compares the database with the backups, and restores
+    those that lie between. Otherwise only the nearest database will do.
+    """
+    at = chosen.at - MARGIN
+    windows = sorted(database.windows, key=lambda one: one.database != of.database)
+    paired = [
+        one
+        for one in database.snapshots
+        if one.backup == chosen.backup and one.at <= chosen.at and _within(one.at, chosen, ranges)
+    ]
+    # `RestoreToTime` "must be before the latest restorable time": the API reference of
+    # RestoreDBClusterToPointInTime.
+    covering = [one for one in windows if one.earliest <= at < one.latest]
+    if paired and (compares or not (made or covering)):
+        newest = max(paired, key=lambda one: one.at)
+        why = f"snapshot {newest.name} was taken for it"
+        return _Source(newest.name, "", None, why, newest.key, newest.engine)
+    if made:
+        why = f"snapshot {own} was made by an earlier start of this restore"
+        return _Source(
+            own, covering[0].database if covering else "", at, why, made.key, made.engine
+        )
+    if covering:
+        source = covering[0]
+        why = f"database {source.database} as it was at {written(at)}"
+        return _Source(own, source.database, at, why, source.key, source.engine)
+    # Without the brokers' ranges it is not known how old the database may be.
+    older = [one for one in database.snapshots if one.at <= at and _within(one.at, chosen, ranges)]
+    if older and compares and (ranges or gone):
+        newest = max(older, key=lambda one: one.at)
+        why = f"snapshot {newest.name} of {written(newest.at)}"
+        return _Source(newest.name, "", None, why, newest.key, newest.engine)
+    listed = ", ".join(
+        f"{one.database} from {written(one.earliest)} to {written(one.latest)}" for one in windows
+    )
+    raise RestoreRefused(
+        f"Backup {chosen.backup} of {written(chosen.at)} needs the database of {written(at)}, or a "
+        f"snapshot of shortly before. Aurora restores {listed or 'none'}, and none of the "
+        f"{len(database.snapshots)} snapshots fits."
+    )
+
+
+def _is_covered(one: Checkpoint, ranges: Sequence[Range]) -> bool:
+    """Return whether a backup lies in a range of each partition that has any."""
+    return {each.partition for each in ranges} == {
+        each.partition for each in ranges if _covers(each, one)
+    }
+
+
+def _refuse_outside(chosen: Checkpoint, ranges: Sequence[Range]) -> None:
+    """Refuse a backup that lies in no range of a partition: something before it is missing."""
+    for partition, mine in _by_partition(ranges).items():
+        if not any(_covers(one, chosen) for one in mine):
+            raise RestoreRefused(
+                f"Backup {chosen.backup} of {written(chosen.at)} lies in a gap: partition "
+                f"{partition} can be restored from {_spans(mine)}.",
+            )
+
+
+def _refuse_gap(moment: datetime, before: Checkpoint, ranges: Sequence[Range]) -> None:
+    """Refuse a moment between two ranges of a partition: what came before it is of another time.
+
+    ``before`` is the last backup before the moment. Within a range, and after the last one, that is
+    the backup of the moment.
+    """
+    for partition, mine in _by_partition(ranges).items():
+        of = next((one for one in mine if one.end >= before.at - _CUT), None)
+        if of is not None and moment > of.end and any(one.start > of.end for one in mine):
+            raise RestoreRefused(
+                f"to is {written(moment)}, which lies in a gap: partition {partition} can be "
+                f"restored from {_spans(mine)}.",
+            )
+
+
+def _by_partition(ranges: Sequence[Range]) -> dict[int, list[Range]]:
+    """Return the ranges of each partition that has any, both in order."""
+    found: dict[int, list[Range]] = {}
+    for one in sorted(ranges, key=lambda each: (each.partition, each.start)):
+        found.setdefault(one.partition, []).append(one)
+    return found
+
+
+def _spans(mine: Sequence[Range]) -> str:
+    return ", ".join(f"{written(one.start)} to {written(one.end)}" for one in mine)
+
+
+def _covers(one: Range, chosen: Checkpoint) -> bool:
+    """Return whether a range has a backup.
+
+    Its ends are times of checkpoints as its partition wrote them, to the millisecond and a moment
+    after that of the earliest partition; ranges are minutes apart.
+    """
+    return one.start - MARGIN <= chosen.at <= one.end + MARGIN
+
+
+def _within(at: datetime, chosen: Checkpoint, ranges: Sequence[Range]) -> bool:
+    """Return whether brokers that go to the backup have what came after a moment, in every range.
+
+    The log of a range begins before its first backup, at what was exported then, so that a
+    snapshot which was taken just before that backup fits as well.
+    """
+    return all(one.start - 2 * MARGIN <= at for one in ranges if _covers(one, chosen))
+
+
+def _listed(ordered: Sequence[Checkpoint]) -> str:
+    return ", ".join(f"{one.backup} of {written(one.at)}" for one in ordered[: -_LISTED - 1 : -1])
+
+
+def _why_not(ordered: Sequence[Checkpoint], present: Present) -> str:
+    reasons = [
+        f"{one.backup}: {why}"
+        for one in ordered[: -_LISTED - 1 : -1]
+        if (why := _unfit(one, present))
+    ]
+    return f" Of the newest, {'; '.join(reasons)}." if reasons else ""
