@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.support.cloud import FREE_AGAIN, eventually
-from tests.support.ledger import Claims, search
+from tests.support.ledger import Claims, pages, search
 from tests.support.site import Site
-from tests.support.traffic import PROCESS_ID
+from tests.support.traffic import JOB_TYPE, MESSAGE, PROCESS_ID, Client
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENCE = 600
+_HOUR_MS = 3_600_000
 
 
 class Returns(Site):
@@ -32,6 +33,43 @@ class Returns(Site):
     def found(self) -> Any:
         """What a search finds in the secondary storage."""
         return search(self.address, *self.user, PROCESS_ID)
+
+    def publish(self, key: str) -> bool:
+        """Publish a message that waits for a process instance; gives whether it is a new one."""
+        message = {"name": MESSAGE, "correlationKey": key, "messageId": key}
+        status, answer = self._worker().ask(
+            "messages/publication", {**message, "timeToLive": _HOUR_MS}
+        )
+        assert status in {200, 409}, answer
+        return status == 200
+
+    def met(self, key: str) -> bool:
+        """Start an instance that waits for the message with this key; gives whether it ends."""
+        client = self._worker()
+        status, answer = client.ask(
+            "process-instances",
+            {"processDefinitionId": PROCESS_ID, "businessId": key, "variables": {"key": key}},
+        )
+        assert status == 200, answer
+        mine = {"processInstanceKey": answer["processInstanceKey"]}
+        wanted = {"type": JOB_TYPE, "worker": "meets", "timeout": 1000, "maxJobsToActivate": 1000}
+
+        def completed() -> bool:
+            _, found = client.ask("jobs/activation", {**wanted, "requestTimeout": -1})
+            for job in found.get("jobs", []):
+                if job["processInstanceKey"] == mine["processInstanceKey"]:
+                    return client.ask(f"jobs/{job['jobKey']}/completion", {})[0] == 204
+            return False
+
+        def ended() -> bool:
+            wanted = {**mine, "state": "COMPLETED"}
+            return any(pages(self.address, *self.user, "process-instances", wanted))
+
+        assert eventually(completed, 60)
+        return eventually(ended, 30)
+
+    def _worker(self) -> Client:
+        return Client([self.address], 0, *self.user)
 
     def done(self, machine: str, **given: Any) -> dict[str, Any]:
         """Run a machine to its end, again while a function of the one before may still act."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 PROCESS_ID = "traffic"
 JOB_TYPE = "traffic-work"
-_MESSAGE = "traffic-go"
+MESSAGE = "traffic-go"
 _TIMEOUT_SECONDS = 12.0
 _LOCK_MS = 5_000
 _KEPT_MS = 120_000
@@ -50,7 +50,7 @@ _PROCESS = f"""<?xml version="1.0" encoding="UTF-8"?>
     <bpmn:sequenceFlow id="f3" sourceRef="wait" targetRef="end"/>
     <bpmn:endEvent id="end"/>
   </bpmn:process>
-  <bpmn:message id="go" name="{_MESSAGE}"><bpmn:extensionElements>
+  <bpmn:message id="go" name="{MESSAGE}"><bpmn:extensionElements>
     <zeebe:subscription correlationKey="=key"/>
   </bpmn:extensionElements></bpmn:message>
 </bpmn:definitions>
@@ -181,7 +181,7 @@ class Worker(threading.Thread):
             status, answer = self._client.ask(
                 "messages/publication",
                 {
-                    "name": _MESSAGE,
+                    "name": MESSAGE,
                     "correlationKey": value,
                     "messageId": value,
                     "timeToLive": _KEPT_MS,

@@ -831,6 +831,14 @@ def test_an_operation_is_followed(shell: Shell) -> None:
     assert ended.stdout.splitlines()[-1] == "demo: scale succeeded"
 
 
+def test_a_dry_run_never_reads_as_the_change_itself(shell: Shell) -> None:
+    shell.api.life = [operation(**DONE, result={"dryRun": True, "plan": {"text": "1 of 2"}})]
+    ended = shell.run("follow", f"demo.scale.{KEY}", cluster=None)
+    assert ended.exit_code == 0, ended.output
+    assert "demo: dry run of scale succeeded, nothing was changed" in ended.stdout.splitlines()
+    assert "demo: scale succeeded" not in ended.stdout
+
+
 def test_an_operation_that_does_not_exist_cannot_be_followed(shell: Shell) -> None:
     shell.api.answers["GET /operations/{id}"] = problem(404, "OperationNotFound")
     ended = shell.run("follow", f"demo.scale.{KEY}")
