@@ -7,6 +7,7 @@ camunda/camunda (#46541, #46729).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,22 +72,24 @@ def ranges(checkpoints: Iterable[Checkpoint]) -> list[Range]:
     """Give the ranges of one partition, the oldest first.
 
     A range is broken where the checkpoint before is not there, or where the log between them is
-    not. What a restore left behind, because it went to an earlier checkpoint, is in no range.
+    not. What a restore left behind, because it went to an earlier checkpoint, is in no range: the
+    partition goes on from its own list of checkpoints, which is that of the earlier one. Ids grow,
+    so that whatever lies between a checkpoint and the one that it names as the one before it is of
+    no use, also when that one was deleted since.
     """
     known = {one.id: one for one in checkpoints}
-    seen: set[int] = set()
     found = []
+    before: float = math.inf
     for tip in sorted(known.values(), key=lambda one: one.id, reverse=True):
-        if tip.id in seen:
+        if tip.id > before:
             continue
         path = [tip]
-        while (before := known.get(path[-1].previous)) and path[-1].after <= before.position:
-            path.append(before)
-        left_behind = any(one.id in seen for one in path)
-        seen.update(one.id for one in path)
+        while (earlier := known.get(path[-1].previous)) and path[-1].after <= earlier.position:
+            path.append(earlier)
+        before = path[-1].previous
         while path and not path[0].backup:
             path.pop(0)
-        if path and not left_behind:
+        if path:
             found.append(Range(tuple(reversed(path))))
     return found[::-1]
 

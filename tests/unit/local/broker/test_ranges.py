@@ -89,6 +89,17 @@ def test_what_a_restore_left_behind_is_in_no_range() -> None:
     ]
 
 
+def test_nor_is_it_where_a_backup_of_it_was_deleted() -> None:
+    """It went to checkpoint 1, before a gap; from there the cluster wrote 9."""
+    later = checkpoint(9, previous=1, after=10, position=35, backup=True)
+    assert [[one.id for one in each.checkpoints] for each in ranges([*without(4), later])] == [
+        [1, 9]
+    ]
+    # It went to checkpoint 7, after the gap: what is before the gap stays.
+    later = checkpoint(9, previous=7, after=70, position=75, backup=True)
+    assert shown(ranges([*without(4), later])) == [(1, 1, 1, 1), (7, 40, 9, 4)]
+
+
 BOTH = {1: ranges(CHAIN), 2: ranges(CHAIN)}
 
 
