@@ -481,11 +481,12 @@ def test_a_snapshot_of_a_database_that_was_replaced_is_none_for_a_later_backup()
         RestoreRequest("demo", backup=98), present=SECOND, ranges=WHOLE, database=database
     )
     assert "none of the 0 snapshots fits" in told
-    # What the present one was made of has nothing else.
+    # What the present one was made of has nothing else; its stack cannot restore it again.
     made = replace(SECOND, snapshot="nightly")
-    target = chosen(
-        RestoreRequest("demo", backup=98), present=made, ranges=WHOLE, database=database
-    )
+    told = refusal(RestoreRequest("demo", backup=98), present=made, ranges=WHOLE, database=database)
+    assert "made of snapshot nightly, which CloudFormation restores no second time" in told
+    request = RestoreRequest("new", backup=98)
+    target = choose(request, NEW, BACKUPS, WHOLE, database, now=NOW, of=replace(made))
     assert target.snapshot == "nightly"
 
 
@@ -500,10 +501,12 @@ def test_a_snapshot_of_an_earlier_cluster_of_the_name_is_none_for_backups_of_the
     assert (target.backup, target.snapshot, target.by_id) == (99, "pair", False)
 
 
+NEW = replace(PRESENT, stack="control-new", database="")
+
+
 def kept(request: RestoreRequest, database: DatabaseFound) -> Target:
     """A new cluster of what a torn-down one has left."""
-    new = replace(PRESENT, stack="control-new", database="")
-    return choose(request, new, BACKUPS, [], database, now=NOW, of=replace(new), gone=True)
+    return choose(request, NEW, BACKUPS, [], database, now=NOW, of=replace(NEW), gone=True)
 
 
 def kept_refusal(request: RestoreRequest, database: DatabaseFound) -> str:
@@ -629,10 +632,17 @@ class TestWithAnOlderSnapshot:
             assert (again.backup, again.changed, again.generation) == (98, True, 2)
             assert again.by_id is False
 
-    def test_the_backup_of_the_pair_is_another_one(self) -> None:
+    def test_the_backup_of_the_pair_is_another_one_and_its_snapshot_is_spent(self) -> None:
         """It would be reported as restored, and nothing would have been."""
-        found = chosen(RestoreRequest("demo", backup=95), present=self.after(), database=self.THERE)
+        request, present = RestoreRequest("demo", backup=95), self.after()
+        with pytest.raises(RestoreRefused, match="restores no second time in the same stack"):
+            chosen(request, present=present, database=self.THERE)
+        former = replace(WINDOW, created=NOW - timedelta(days=30))
+        mine = Window(present.database, NOW, NOW, NOW - timedelta(minutes=1))
+        there = replace(self.THERE, windows=(former, mine))
+        found = chosen(request, present=present, database=there)
         assert (found.backup, found.changed, found.generation) == (95, False, 3)
+        assert (found.source, found.snapshot) == (DATABASE, "control-demo-restore-2-d79fa1bd")
 
     def test_it_is_no_source_for_brokers_that_go_to_a_backup_by_its_id(self) -> None:
         gone = replace(PRESENT, database="")
@@ -685,3 +695,75 @@ def test_the_stacks_version_of_aurora_has_to_take_what_is_restored(
         return
     with pytest.raises(RestoreRefused, match=f"DatabaseEngineVersion is {declared}"):
         refuse_other_engine(target, declared)
+
+
+# --- several restores ----------------------------------------------------------------------------
+
+FIRST = replace(FORMER, database="first", created=LONG_AGO)
+MIDDLE = Window("middle", NOW - 5 * QUARTER, NOW, NOW - 5 * QUARTER + timedelta(minutes=1))
+LAST = Window("last", NOW, NOW, NOW - QUARTER - timedelta(minutes=1))
+THIRD = replace(
+    PRESENT, database="last", generation=3, snapshot="of-97", restored="97", since=LONG_AGO
+)
+"""Restored to 93 after 95 was made, and to 97 after 98 was."""
+ALL = DatabaseFound(windows=(FIRST, MIDDLE, LAST))
+
+
+def test_what_the_restore_before_the_last_left_behind_is_restored_by_its_id() -> None:
+    """Its id is below that of the last one, and the brokers have no range with it."""
+    found = chosen(RestoreRequest("demo", backup=94), present=THIRD, ranges=WHOLE, database=ALL)
+    assert (found.source, found.by_id) == ("first", True)
+    told = refusal(
+        RestoreRequest("demo", to=NOW - 6 * QUARTER), present=THIRD, ranges=WHOLE, database=ALL
+    )
+    assert "94 of 2026-11-30T10:30:00.000Z, may be of what that restore left behind" in told
+    # What came between the two is of the present data, up to that to which the last one went.
+    found = chosen(
+        RestoreRequest("demo", to=NOW - 4 * QUARTER), present=THIRD, ranges=WHOLE, database=ALL
+    )
+    assert (found.backup, found.source, found.by_id) == (96, "middle", False)
+    found = chosen(RestoreRequest("demo", backup=98), present=THIRD, ranges=WHOLE, database=ALL)
+    assert (found.source, found.by_id) == ("middle", True)
+
+
+def test_without_a_trace_of_the_middle_one_the_first_was_not_in_use_until_the_last() -> None:
+    """By time, brokers of the middle one's history would get a database of another history."""
+    late = SnapshotFound("late", NOW - 4 * QUARTER - timedelta(minutes=2), 96, "first", LONG_AGO)
+    early = SnapshotFound("early", NOW - 7 * QUARTER, 93, "first", LONG_AGO)
+    known = DatabaseFound(windows=(FIRST, LAST), snapshots=(early,))
+    request = RestoreRequest("demo", backup=97)
+    told = refusal(request, present=replace(THIRD, restored="99"), ranges=WHOLE, database=known)
+    assert "first from 2026-11-23T12:00:00.000Z to 2026-11-30T10:15:00.000Z" in told
+    # What was taken for a backup is of the database that the brokers had then.
+    known = replace(known, snapshots=(early, late))
+    pair = RestoreRequest("demo", backup=96)
+    found = chosen(pair, present=replace(THIRD, restored="99"), ranges=WHOLE, database=known)
+    assert (found.snapshot, found.by_id) == ("late", True)
+
+
+def test_of_a_cluster_that_was_made_of_another_one_no_former_database_is_missing() -> None:
+    second = replace(THIRD, generation=2)
+    known = DatabaseFound(windows=(FIRST, LAST))
+    found = chosen(RestoreRequest("demo", backup=96), present=second, ranges=WHOLE, database=known)
+    assert (found.source, found.by_id) == ("first", False)
+
+
+def test_a_snapshot_of_a_database_that_brokers_never_used_is_named() -> None:
+    """RDS copies the tags of the database that an update left and a person deleted."""
+    mine = replace(WINDOW, created=LONG_AGO)
+    left = SnapshotFound("left-final", NOW, 0, "left", NOW - 3 * QUARTER)
+    told = refusal(database=DatabaseFound(windows=(mine,), snapshots=(left,)))
+    assert "Snapshot left-final has the tags of the cluster and is of a database" in told
+
+
+def test_after_a_restore_that_did_not_end_and_a_teardown_the_way_on_is_named() -> None:
+    """The teardown kept a snapshot of a database that no broker has worked with."""
+    pair = SnapshotFound("pair", NOW - 8 * QUARTER, 92, DATABASE, LONG_AGO)
+    left = SnapshotFound("left-final", NOW, 0, "left", NOW - timedelta(minutes=1))
+    for request in (RestoreRequest("new"), RestoreRequest("new", backup=99)):
+        with pytest.raises(RestoreRefused) as caught:
+            kept(request, DatabaseFound(snapshots=(pair, left)))
+        assert "worked with the database of left-final" in caught.value.next_step
+        assert "delete that in RDS" in caught.value.next_step
+    found = kept(RestoreRequest("new"), DatabaseFound(snapshots=(pair,)))
+    assert (found.backup, found.snapshot, found.by_id) == (99, "pair", False)

@@ -23,10 +23,14 @@ class Lifetimes:
     """When each database was created, by identifier.
 
     ``present`` is the one that the cluster works with, empty where there is no cluster any more.
+    ``shown`` is given where a database between these is not known any more, so that the creation of
+    the next known one does not show until when a former one was in use: by identifier, until when
+    that is shown otherwise.
     """
 
     created: Mapping[str, datetime]
     present: str = ""
+    shown: Mapping[str, datetime] | None = None
 
     def until(self, database: str, since: datetime | None) -> datetime | None:
         """Return until when the brokers worked with a database; None for until now.
@@ -42,6 +46,8 @@ class Lifetimes:
         later = [
             at for other, at in self.created.items() if other != database and at > (since or NEVER)
         ]
+        if self.shown is not None:
+            later.append(self.shown.get(database, since or NEVER))
         return min(later, default=None)
 
     def began(self, moment: datetime) -> datetime | None:

@@ -248,6 +248,22 @@ def refuse_dangerous(changes: Sequence[ResourceChange], named: Collection[str] =
         )
 
 
+def refuse_unreplaced(changes: Sequence[ResourceChange], named: Collection[str]) -> None:
+    """Raise ``ChangeSetRefused`` where data stays that a restore has to replace.
+
+    Brokers that go back beside a database of later would not fit it.
+    """
+    replaced = {one.logical_id for one in changes if one.replacement == "True"}
+    kept = sorted(set(named) - replaced)
+    if kept:
+        raise ChangeSetRefused(
+            f"CloudFormation would not replace {', '.join(kept)}, which the restore has to: the "
+            "brokers would go back and their database would not.",
+            next_step="The change set was not executed. Start the cluster as it was by "
+            "provisioning it with its present parameters, or restore another backup.",
+        )
+
+
 def stack_policy(lifted: Collection[str] = ()) -> str:
     """Stack policy (JSON) that keeps CloudFormation from replacing or removing what is precious.
 

@@ -27,6 +27,7 @@ from lifecycle.cluster.stack_decisions import (
     refuse_dangerous,
     refuse_protected,
     refuse_unfinished,
+    refuse_unreplaced,
     stack_parameters,
     stack_policy,
 )
@@ -72,6 +73,13 @@ _AFTER_ANY_FAILURE: Final = (
 )
 
 
+# Nothing deletes a database whose deletion protection is on, CloudFormation neither:
+# https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_DeleteCluster.html
+_LEFT: Final = (
+    " If the update had made a new database already, it is left beside the present one, protected "
+    "from deletion: delete it in RDS first, without a final snapshot."
+)
+_RESTORE: Final = "restore"
 _SETTLE: Final = "settle"
 _NOTHING: Final = "nothing to change"
 _ROLL_BACK: Final = "CloudFormation rolls back an update that failed"
@@ -237,6 +245,8 @@ class StackChanger:
         if found.status == "READY" and not creates:
             stack = self.stacks.describe(found.stack)
             refuse_dangerous(found.changes, replace)
+            if operation.machine == _RESTORE:
+                refuse_unreplaced(found.changes, replace)
             refuse_protected(found.changes, present_parameters(stack))
             gate = self._gate(stack, found, waivers)
         self.journal.look(operation, CHANGE_SET, f"{len(found.changes)} changes")
@@ -346,7 +356,8 @@ class StackChanger:
         )
         raise StackFailed(
             f"Stack {stack} is in {found.status}. First failure: {what}",
-            next_step=_AFTER_FAILURE.get(found.status, _AFTER_ANY_FAILURE),
+            next_step=_AFTER_FAILURE.get(found.status, _AFTER_ANY_FAILURE)
+            + (_LEFT if replace and found.status == "UPDATE_ROLLBACK_COMPLETE" else ""),
         )
 
     def outputs(self, operation: Operation, stack: str) -> dict[str, str]:

@@ -38,6 +38,10 @@ _BY_ID: Final = "-by-id"
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Aurora.CreateInstance.html
 _LONGEST_NAME: Final = 63
 _LISTED: Final = 5
+_SPENT: Final = (
+    "The present database was made of snapshot {}, which CloudFormation restores no second time "
+    "in the same stack: restore another backup first, or make a new cluster of this one (from)."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ class Present:
 
     ``snapshot`` is the one that its database was restored from, empty if it never was;
     ``restored`` what the stack has as the backup of its data (``restored_backup``). ``stack`` is
-    its stack's name.
+    its stack's name, ``since`` when that was created, None where it is not known.
     """
 
     stack: str
@@ -126,6 +130,7 @@ class Present:
     snapshot: str
     database: str
     restored: str = ""
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +204,7 @@ def choose(
             f"to is {written(request.to)}, and it is {written(now)}; allowed is a moment that has "
             "passed.",
         )
-    behind = _Behind.of(of, database) if ranges else None
+    behind = _Behind.of(of, database) if ranges else _Behind(())
     candidates = _candidates(request, present, checkpoints, ranges, behind)
     if is_new and request.backup is None and request.to is None:
         # A cluster is made once: an earlier start goes on, whatever its source has backed up since.
@@ -207,8 +212,9 @@ def choose(
     if request.backup is None and not ranges:
         candidates = _of_silent_brokers(request, present, of, candidates)
     if request.backup is None and gone and not _is_begun(candidates[0], present):
-        lives = lifetimes(_without(database, present.database), of)
-        candidates = _of_last_database(candidates, lives.began(request.to or now))
+        others = _without(database, present.database)
+        began = lifetimes(others, of).began(request.to or now)
+        candidates = _of_last_database(candidates, began, others)
     if not is_new and not any(_is_begun(one, present) for one in candidates):
         _refuse_younger(present, database)
     newest, *older = candidates
@@ -227,24 +233,36 @@ def _refuse_younger(present: Present, database: DatabaseFound) -> None:
 
     The brokers never worked with it: CloudFormation leaves one that an update has made and rolled
     back, because it is protected from deletion, or a person restored it. Once a restore has made
-    another present one, its age would no longer show that.
+    another present one, its age would no longer show that, nor would that of its snapshots.
     """
-    created = {one.database: one.created for one in database.windows}
-    since = created.get(present.database)
-    aside = [
-        one.database
-        for one in database.windows
-        if since is not None and one.created is not None and one.created > since
-    ]
+    there = {one.database: one.created for one in database.windows}
+    snapshots = [one for one in database.snapshots if not one.copied]
+    since = there.get(present.database)
+    aside = [name for name, created in there.items() if _is_younger(created, since)]
     if aside:
         raise RestoreRefused(
             f"Database {aside[0]} has the tags of the cluster and is younger than its present one, "
             f"{present.database}: the brokers never worked with it, and later restores would take "
             "it for a former one.",
             next_step="Nothing was changed. If an update that was rolled back has left it, delete "
-            "it in RDS (its deletion protection first); otherwise remove its tags "
-            "camunda:control-plane and camunda:cluster. Then start the same request again.",
+            "it in RDS without a final snapshot (its deletion protection first); otherwise remove "
+            "its tags camunda:control-plane and camunda:cluster. Then start the same request "
+            "again.",
         )
+    of_it = [one.name for one in snapshots if _is_younger(one.created, since)]
+    if of_it:
+        raise RestoreRefused(
+            f"Snapshot {of_it[0]} has the tags of the cluster and is of a database that is younger "
+            f"than its present one, {present.database}: the brokers never worked with it, and "
+            "later restores would take it for a former one.",
+            next_step="Nothing was changed. If an update that was rolled back had left its "
+            "database, delete the snapshot in RDS; otherwise remove its tags camunda:control-plane "
+            "and camunda:cluster. Then start the same request again.",
+        )
+
+
+def _is_younger(created: datetime | None, since: datetime | None) -> bool:
+    return created is not None and since is not None and created > since
 
 
 def _of_silent_brokers(
@@ -268,7 +286,7 @@ def _of_silent_brokers(
 
 
 def _of_last_database(
-    candidates: Sequence[Checkpoint], began: datetime | None
+    candidates: Sequence[Checkpoint], began: datetime | None, database: DatabaseFound
 ) -> Sequence[Checkpoint]:
     """Return the backups of a torn-down cluster's last database. Raises ``RestoreRefused``.
 
@@ -283,7 +301,23 @@ def _of_last_database(
         "fits: it was restored or made anew then, and whether a backup is of the data that it had "
         "from then on, or of what it left behind, is not known. The newest are "
         f"{_listed(candidates[::-1])}.",
-        next_step="Nothing was changed. Name one as backup.",
+        next_step=f"Nothing was changed. Name one as backup.{_never_used(candidates[0], database)}",
+    )
+
+
+def _never_used(chosen: Checkpoint, database: DatabaseFound) -> str:
+    """Return what to do where what was made after a backup was never in use, in words."""
+    later = [
+        one.name
+        for one in database.snapshots
+        if not one.copied and one.created is not None and one.created > chosen.at
+    ]
+    if not later:
+        return ""
+    return (
+        f" If no broker ever worked with the database of {', '.join(later[:_LISTED])} (a restore "
+        "that did not end made it, and a teardown kept it), delete that in RDS and start the same "
+        "request again."
     )
 
 
@@ -295,33 +329,56 @@ def _without(database: DatabaseFound, name: str) -> DatabaseFound:
     )
 
 
+def _without_present(database: DatabaseFound, present: Present) -> DatabaseFound:
+    """Return what there is but for the snapshot that the stack has.
+
+    CloudFormation replaces a database when its SnapshotIdentifier changes, and only then:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-rds-dbcluster.html
+    """
+    return replace(
+        database,
+        snapshots=tuple(one for one in database.snapshots if one.name != present.snapshot),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Behind:
-    """What the last restore of a cluster that runs left behind.
+    """What the restores of a cluster that runs left behind.
 
-    ``since`` is when it made the present database, ``backup`` the id of what it restored, 0 where
-    that is not known. Times do not show it: ranges go on across it.
+    Each made a database at a time, and went to a backup, whose id is 0 where it is not known: the
+    stack has that of the last one only. Times alone do not show what was left behind: ranges go on
+    across a restore.
     """
 
-    since: datetime
-    backup: int
+    restores: tuple[tuple[datetime, int], ...]
 
     @classmethod
-    def of(cls, cluster: Present, database: DatabaseFound) -> _Behind | None:
-        since = lifetimes(database, cluster).created.get(cluster.database)
+    def of(cls, cluster: Present, database: DatabaseFound) -> _Behind:
+        lives = lifetimes(database, cluster)
+        since = lives.created.get(cluster.database)
         if cluster.generation < 2 or since is None:
-            return None
-        return cls(since, int(cluster.restored.removesuffix(_BY_ID) or 0))
+            return cls(())
+        last = int(cluster.restored.removesuffix(_BY_ID) or 0)
+        former = [at for at in lives.created.values() if at < since]
+        # When one made a database that is not known any more, is not known either.
+        former += [since] if lives.shown is not None else []
+        return cls(((since, last), *((at, 0) for at in former)))
+
+    def since(self, one: Checkpoint) -> datetime | None:
+        """Return when the last restore was that may have left a backup behind; None without."""
+        return max(
+            (at for at, to in self.restores if one.at < at and one.backup > to), default=None
+        )
 
     def has(self, one: Checkpoint) -> bool:
-        return one.at < self.since and one.backup > self.backup
+        """Whether a restore may have left a backup behind."""
+        return self.since(one) is not None
 
 
 def _is_by_id(chosen: Checkpoint, present: Present, of: Present, database: DatabaseFound) -> bool:
     """Return whether a backup has to be restored by its id, and not by its time."""
     if of.database:
-        behind = _Behind.of(of, database)
-        return behind is not None and behind.has(chosen)
+        return _Behind.of(of, database).has(chosen)
     # To what the restores before this one went is not known any more.
     others = lifetimes(_without(database, present.database), replace(of, generation=1))
     return any(chosen.at < at for at in others.created.values())
@@ -354,9 +411,22 @@ def _target(
     else:
         own = _name(present, "restore", present.generation, chosen)
         there = next((one for one in database.snapshots if one.name == own), None)
-        fitting = in_use(database, of, chosen.at)
+        fitting = _without_present(in_use(database, of, chosen), present)
         compares = continuous and not by_id
-        source = _source(chosen, of, ranges, fitting, own, made=there, gone=gone, compares=compares)
+        spent = any(one.name == present.snapshot for one in database.snapshots)
+        hint = _never_used(chosen, _without(database, present.database)) if gone else ""
+        source = _source(
+            chosen,
+            of,
+            ranges,
+            fitting,
+            own,
+            made=there,
+            gone=gone,
+            compares=compares,
+            spent=f" {_SPENT.format(present.snapshot)}" if spent else "",
+            remedy=f"Nothing was changed. Request another moment or backup.{hint}" if hint else "",
+        )
     generation = present.generation - 1 if changed else present.generation
     how = "; by its id, because an earlier restore may have left it behind" if by_id else ""
     return Target(
@@ -376,12 +446,13 @@ def _target(
 
 
 def in_use(
-    database: DatabaseFound, present: Present, moment: datetime | None = None
+    database: DatabaseFound, present: Present, chosen: Checkpoint | None = None
 ) -> DatabaseFound:
     """Return what was taken of each database while the brokers worked with it, and nothing else.
 
-    With ``moment``, that of a backup, also no snapshot of a database that was replaced before it:
-    it may have what a restore took back, or be of an earlier cluster of the name.
+    With ``chosen``, also no snapshot of a database that was replaced before that backup: it may
+    have what a restore took back, or be of an earlier cluster of the name. One that was taken for
+    the backup is of the database that was in use.
 
     A former database keeps its backups and can be restored to any moment since: one after it was
     replaced has what came before the restore, which the brokers do not have. So the successor's
@@ -400,26 +471,39 @@ def in_use(
             one
             for one in database.snapshots
             if not one.copied
-            if lives.has(
+            if (chosen is not None and one.backup == chosen.backup)
+            or lives.has(
                 one.database,
                 one.created,
                 one.at,
                 # What the present one was made of is in every later moment of it.
-                one.at if moment is None or one.name == present.snapshot else moment,
+                one.at if chosen is None or one.name == present.snapshot else chosen.at,
             )
         ),
     )
 
 
 def lifetimes(database: DatabaseFound, present: Present) -> Lifetimes:
-    """Return which database the brokers worked with when."""
+    """Return which database the brokers worked with when.
+
+    The first database of a stack has the number 1, or 2 where it was made of another cluster's, and
+    each restore makes the next one. Where fewer are known, one was deleted without a trace: then a
+    former one counts as in use until the last snapshot of it that was taken for a backup.
+    """
     snapshots = [one for one in database.snapshots if not one.copied]
     created = {one.database: one.created for one in snapshots if one.created}
     created |= {one.database: one.created for one in database.windows if one.created}
     if present.generation > 1 and present.database not in created:
         origin = [one.at for one in database.snapshots if one.name == present.snapshot]
         created[present.database] = min(origin, default=NEVER)
-    return Lifetimes(created, present.database)
+    own = [at for at in created.values() if present.since is None or at >= present.since]
+    if present.generation < 3 or len(own) >= present.generation:
+        return Lifetimes(created, present.database)
+    shown: dict[str, datetime] = {}
+    for one in snapshots:
+        if one.backup:
+            shown[one.database] = max(one.at, shown.get(one.database, NEVER))
+    return Lifetimes(created, present.database, shown)
 
 
 def _name(present: Present, kind: str, generation: int, checkpoint: Checkpoint) -> str:
@@ -449,7 +533,7 @@ def _candidates(
     present: Present,
     checkpoints: Sequence[Checkpoint],
     ranges: Sequence[Range],
-    behind: _Behind | None,
+    behind: _Behind,
 ) -> Sequence[Checkpoint]:
     """Return the backups that the request allows, the best first, and one at least."""
     ordered = sorted(checkpoints, key=lambda one: one.backup)
@@ -477,15 +561,17 @@ def _candidates(
     fitting = [one for one in fitting if _is_covered(one, ranges)]
     if request.to is not None:
         before = [one for one in fitting if one.at <= request.to]
-        if behind is not None and request.to < behind.since and before and behind.has(before[-1]):
+        mine = [one for one in before if not behind.has(one)]
+        since = behind.since(before[-1]) if before else None
+        if since is not None and (request.to < since or not mine):
             raise RestoreRefused(
-                f"to is {written(request.to)}; the cluster was restored at {written(behind.since)},"
+                f"to is {written(request.to)}; the cluster was restored at {written(since)},"
                 f" and the last backup before to, {before[-1].backup} of {written(before[-1].at)}, "
                 "may be of what that restore left behind. The newest of before to are "
                 f"{_listed(before)}.",
                 next_step="Nothing was changed. Name one as backup.",
             )
-        before = [one for one in before if behind is None or not behind.has(one)]
+        before = mine
         if not before:
             first = f", the first of {written(fitting[0].at)}" if fitting else ""
             raise RestoreRefused(
@@ -496,7 +582,7 @@ def _candidates(
         return (before[-1],)
     if not fitting:
         raise RestoreRefused(f"No backup can be restored.{_why_not(ordered, present)}")
-    kept = [one for one in fitting if behind is None or not behind.has(one)]
+    kept = [one for one in fitting if not behind.has(one)]
     if not kept:
         raise RestoreRefused(
             "No backup is known to be of the present data: the cluster was restored since. The "
@@ -544,8 +630,13 @@ def _source(
     made: SnapshotFound | None,
     gone: bool,
     compares: bool,
+    spent: str,
+    remedy: str,
 ) -> _Source:
     """Choose the snapshot; ``own`` is the name of one of this restore, ``made`` it if it exists.
+
+    ``spent`` and ``remedy`` are words for the refusal: why a snapshot is not among those that may
+    be restored, and what to do.
 
     ``compares``: the restore application compares the database with the backups, and restores
     those that lie between. Otherwise only the nearest database will do.
@@ -585,7 +676,8 @@ def _source(
     raise RestoreRefused(
         f"Backup {chosen.backup} of {written(chosen.at)} needs the database of {written(at)}, or a "
         f"snapshot of shortly before. Aurora restores {listed or 'none'}, and none of the "
-        f"{len(database.snapshots)} snapshots fits."
+        f"{len(database.snapshots)} snapshots fits.{spent}",
+        next_step=remedy or None,
     )
 
 
