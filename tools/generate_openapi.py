@@ -37,8 +37,8 @@ from lifecycle.operation.steps import STEPS
 from lifecycle.preflight import backup_gate
 from lifecycle.preflight.way_back import ACCEPT
 from lifecycle.provisioning.request import CHANGE_SET, ON_START_FAILURE
+from lifecycle.restore.request import AGAIN, TO_PATTERN
 from lifecycle.restore.request import MOST as MOST_BACKUP_ID
-from lifecycle.restore.request import TO_PATTERN
 from lifecycle.rotation.request import Secret
 from lifecycle.services.settings import KINDS as KINDS_OF_SETTINGS
 from lifecycle.services.settings import SERVICES
@@ -293,6 +293,11 @@ RESTORED: tuple[tuple[str, Schema], ...] = (
         },
     ),
 )
+ONCE_MORE: Schema = {
+    "type": "boolean",
+    "description": "Also where the cluster was restored to that backup already: what came since is "
+    "lost",
+}
 # Whose backups, by the beginning of its title: the cluster's own, or another's for a new cluster.
 SOURCES: tuple[tuple[str, Schema], ...] = (
     ("Restore", {}),
@@ -369,13 +374,15 @@ BODIES: Mapping[str, Schema] = {
     "restoreCluster": {
         "oneOf": [
             closed(
-                {"confirm": CONFIRM, **target, **source, **review},
+                {"confirm": CONFIRM, **target, **source, **review, **again},
                 *(("confirm",) if end else optional),
                 *(("parameters",) if source else ()),
+                *again,
                 title=f"{begin}{title}{end}",
             )
             for begin, source in SOURCES
             for title, target in RESTORED
+            for again in [{AGAIN: ONCE_MORE} if "backup" in target and not source else {}]
             # Of the newest backup nothing can be reviewed: it is another one meanwhile.
             for end, review, optional in (REVIEWS if target else (UNREVIEWED, REVIEWS[1]))
         ]

@@ -436,15 +436,33 @@ def test_tasks_that_ecs_does_not_list_yet_are_not_started_twice(machine: Restore
     assert len(machine.world.restore_tasks.tasks) == 3
 
 
-def test_the_same_request_again_changes_nothing_of_a_restored_cluster(machine: Restore) -> None:
+def test_a_restored_cluster_is_restored_to_the_same_backup_only_by_name(machine: Restore) -> None:
+    """A request that is repeated loses nothing, and one that asks for it is no empty success."""
     backup = machine.world.stored.by_bucket["backups"][0].backup
     assert machine.run(backup=backup).status == "SUCCEEDED"
-    again = machine.run(2, backup=backup)
-    assert again.status == "SUCCEEDED", again.cause
-    assert "StopServices" not in again.states
-    assert "RestoreBrokers" not in again.states
-    assert machine.world.present["DataGeneration"] == "2"
+    repeated = machine.run(2, backup=backup)
+    assert (repeated.status, repeated.error) == ("FAILED", "RestoreRefused")
+    told = json.loads(repeated.cause)
+    assert "demo.restore.1 restored it, and the cluster has worked since" in told["cause"]
+    assert "again true" in told["nextStep"]
+    assert repeated.calls == ["ValidateRestore"]
     settled(machine)
+    again = machine.run(3, backup=backup, again=True)
+    assert again.status == "SUCCEEDED", again.cause
+    assert "RestoreBrokers" in again.states
+    settled(machine, generation="3")
+
+
+def test_a_repetition_that_was_interrupted_continues(machine: Restore) -> None:
+    backup = machine.world.stored.by_bucket["backups"][0].backup
+    assert machine.run(backup=backup).status == "SUCCEEDED"
+    machine.world.restore_tasks.exits = [1]
+    failed = machine.run(2, backup=backup, again=True)
+    assert (failed.status, failed.error) == ("FAILED", "RestoreFailed")
+    assert machine.world.present["DataGeneration"] == "3"
+    result = machine.run(3, backup=backup, again=True)
+    assert result.status == "SUCCEEDED", result.cause
+    settled(machine, generation="3")
 
 
 def test_a_scaled_cluster_comes_back_with_all_its_brokers(machine: Restore) -> None:
@@ -488,6 +506,10 @@ def test_the_command_line_shows_all_of_the_plan_of_a_dry_run(machine: Restore) -
         *plan["warnings"],
     ):
         assert text in shown, text
+    assert (
+        show.headline({"cluster": "demo", "kind": "restore", "result": result.output})
+        == "demo: dry run of restore succeeded, nothing was changed"
+    )
     assert show.restore_plan({"kind": "restart", "result": {"dryRun": True}}) == []
     assert show.restore_plan({"kind": "restore", "result": {"plan": plan}}) == []
 

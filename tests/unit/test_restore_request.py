@@ -36,6 +36,10 @@ def test_a_request_reads() -> None:
         ({"backup": "99"}, "backup"),
         ({"backup": True}, "backup"),
         ({"to": "2026-11-30T08:00:00Z", "backup": 99}, "backup"),
+        ({"again": True}, "again"),
+        ({"again": "yes", "backup": 99}, "again"),
+        ({"again": True, "to": "2026-11-30T08:00:00Z"}, "again"),
+        ({"again": True, "backup": 99, "from": "old"}, "again"),
         ({"dryRun": "yes"}, "dryRun"),
         ({"approves": "demo.restore.1"}, "approves"),
         ({"partition": 1}, "partition"),
@@ -78,3 +82,15 @@ def test_a_dry_run_of_another_backup_is_no_review() -> None:
     assert canonical({"clusterName": "demo", "dryRun": True, "backup": 98}) not in found.requests
     assert canonical({"clusterName": "demo", "dryRun": True, "backup": 99}) in found.requests
     assert (found.machine, found.operation_id) == ("restore", "demo.restore.1")
+
+
+def test_a_dry_run_without_again_is_no_review_of_a_restore_with_it() -> None:
+    dry = {"clusterName": "demo", "dryRun": True, "backup": 99}
+    found = reviewed_restore("demo", None, 99, "demo.restore.1", again=True)
+    assert found is not None
+    assert canonical({**dry, "again": True}) in found.requests
+    assert canonical(dry) not in found.requests
+    found = reviewed_restore("demo", None, 99, "demo.restore.1")
+    assert found is not None
+    assert canonical({**dry, "again": False}) in found.requests
+    assert canonical({**dry, "again": True}) not in found.requests

@@ -828,6 +828,14 @@ def restore(  # noqa: PLR0917 - one for each option
         int | None,
         typer.Option("--backup", min=1, help="Id, from `camunda-ecs backups`.", show_default=False),
     ] = None,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again",
+            help="With --backup: also where the cluster was restored to that one already. What it "
+            "has done since is lost.",
+        ),
+    ] = False,
     source: Annotated[
         str | None,
         typer.Option(
@@ -860,12 +868,19 @@ def restore(  # noqa: PLR0917 - one for each option
         given = (
             "without --from" if source is None else f"{file} with {', '.join(made) or 'nothing'}"
         )
-        raise usage(f"--parameters: given {given}; allowed: for --from, a file with parameters")
+        allowed = 'for --from, a file with parameters and nothing else, {"parameters": {…}}'
+        raise usage(f"--parameters: given {given}; allowed: {allowed}")
     if to is not None and number is not None:
         raise usage(f"--backup: given {number} beside --to; allowed: one of them")
+    if again and (number is None or source is not None):
+        raise usage("--again: given without --backup or with --from; allowed: with --backup")
     if approves is not None and (dry_run or (to is None and number is None)):
         raise usage(f"--approves: given {approves}; allowed: for a restore with --to or --backup")
-    target = {**only_given(to=to, backup=number), **only_given(**{"from": source}), **made}
+    target = {
+        **only_given(to=to, backup=number, again=again or None),
+        **only_given(**{"from": source}),
+        **made,
+    }
     where = f"backup {number}" if number is not None else to or "the newest backup"
     purpose = f"Restore cluster {session.cluster} to {where}"
     if source is not None:

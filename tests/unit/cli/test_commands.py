@@ -137,6 +137,13 @@ CHANGES: list[tuple[list[str], str, str, str, Any]] = [
         {"confirm": "demo", "to": "2026-11-30T08:00:00Z"},
     ),
     (
+        ["restore", "--backup", "7", "--again", "--confirm", "demo"],
+        "restore",
+        "POST",
+        "/clusters/demo/restores",
+        {"confirm": "demo", "backup": 7, "again": True},
+    ),
+    (
         ["restore", "--from", "old", "--parameters", "FILE", "--confirm", "demo"],
         "restore",
         "POST",
@@ -829,14 +836,6 @@ def test_an_operation_is_followed(shell: Shell) -> None:
     ended = shell.run("follow", f"demo.scale.{KEY}", cluster=None)
     assert ended.exit_code == 0, ended.output
     assert ended.stdout.splitlines()[-1] == "demo: scale succeeded"
-
-
-def test_a_dry_run_never_reads_as_the_change_itself(shell: Shell) -> None:
-    shell.api.life = [operation(**DONE, result={"dryRun": True, "plan": {"text": "1 of 2"}})]
-    ended = shell.run("follow", f"demo.scale.{KEY}", cluster=None)
-    assert ended.exit_code == 0, ended.output
-    assert "demo: dry run of scale succeeded, nothing was changed" in ended.stdout.splitlines()
-    assert "demo: scale succeeded" not in ended.stdout
 
 
 def test_an_operation_that_does_not_exist_cannot_be_followed(shell: Shell) -> None:

@@ -101,6 +101,7 @@ class NewClusterValidator:
                 snapshot=source.snapshot,
                 database=source.database,
                 restored=source.restored,
+                since=source.since,
             ),
             gone=not source.living,
             continuous=full["ContinuousBackup"] == "true",

@@ -47,6 +47,17 @@ class Around:
     rehearsed: Measured | None = None
 
 
+def finished_by(records: Sequence[Record]) -> str:
+    """Return the operation that made the present data, if that succeeded; empty otherwise.
+
+    ``records`` are operations of the cluster, newest first. One that ended before its first change
+    made nothing.
+    """
+    restores = (one for one in records if one.machine == "restore" and one.changed_at)
+    last = next(restores, None)
+    return last.operation_id if last is not None and last.result == "SUCCEEDED" else ""
+
+
 def measured_by(past: PastOperations, cluster: str) -> Measured | None:
     """Return the restore that rehearsals of a cluster measured last; None without one."""
     note = past.rehearsal(cluster)
@@ -254,7 +265,7 @@ def _warnings(target: Target, requested: datetime | None, around: Around) -> lis
         found.append(
             f"The stack has been changed to this backup already (DataGeneration "
             f"{target.generation}): the restore continues there, and what brokers have done since "
-            "stays. To restore the same backup once more, restore another one first."
+            "stays."
         )
     if requested is not None and requested > target.at:
         found.append(

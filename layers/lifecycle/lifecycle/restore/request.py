@@ -17,11 +17,12 @@ from lifecycle.times import written
 
 TO: Final = "to"
 BACKUP: Final = "backup"
+AGAIN: Final = "again"
 CONFIRM: Final = "confirm"
 FROM: Final = "from"
 PARAMETERS: Final = "parameters"
 FIELDS: Final = (
-    *("clusterName", CONFIRM, TO, BACKUP, FROM, PARAMETERS),
+    *("clusterName", CONFIRM, TO, BACKUP, AGAIN, FROM, PARAMETERS),
     *(approval.DRY_RUN, approval.FIELD),
 )
 # Camunda's ids are whole numbers of 64 bits.
@@ -38,7 +39,8 @@ class RestoreRequest:
     """A request after validation; without ``to`` and ``backup`` the newest backup is meant.
 
     ``source`` is the cluster whose backups a new one is made of, empty where a cluster is restored
-    to its own; ``parameters`` are those of the new one, as they were given.
+    to its own; ``parameters`` are those of the new one, as they were given. ``again``: also where
+    the cluster was restored to that backup already, and has worked since.
     """
 
     cluster: str
@@ -48,16 +50,18 @@ class RestoreRequest:
     approves: str = ""
     source: str = ""
     parameters: Mapping[str, object] = field(default_factory=dict)
+    again: bool = False
 
 
 def read_restore_request(raw: object) -> RestoreRequest:
     """Validate the input: ``{"clusterName": "demo", "confirm": "demo", "to": "2026-…Z"}``.
 
     ``to`` is the moment after which nothing is restored, ``backup`` the id of a backup of the
-    brokers; one of them, or none for the newest backup. ``confirm`` is the cluster's name typed
-    again; a dry run needs none. ``from`` names the cluster of whose backups a new one is made, with
-    ``parameters`` as in a request for provisioning. Raises ``InvalidRequest`` that lists every
-    problem.
+    brokers; one of them, or none for the newest backup. ``again`` restores a named backup although
+    the cluster was restored to it already: what it has done since is lost. ``confirm`` is the
+    cluster's name typed again; a dry run needs none. ``from`` names the cluster of whose backups a
+    new one is made, with ``parameters`` as in a request for provisioning. Raises ``InvalidRequest``
+    that lists every problem.
     """
     if not isinstance(raw, Mapping):
         raise invalid([Problem("(input)", raw, "a JSON object with clusterName and confirm")])
@@ -84,6 +88,12 @@ def read_restore_request(raw: object) -> RestoreRequest:
         problems += wrong
     if TO in raw and BACKUP in raw:
         problems.append(Problem(BACKUP, raw[BACKUP], "nothing beside to: one of them"))
+    again = raw.get(AGAIN, False)
+    if not isinstance(again, bool):
+        problems.append(Problem(AGAIN, again, "true or false"))
+    elif AGAIN in raw and (BACKUP not in raw or FROM in raw):
+        allowed = "nothing without backup, nor with from: it names what is restored once more"
+        problems.append(Problem(AGAIN, again, allowed))
     source, wrong = _read_source(raw)
     problems += wrong
     dry_run, approves, wrong = read_review(raw)
@@ -94,7 +104,14 @@ def read_restore_request(raw: object) -> RestoreRequest:
     if problems:
         raise invalid(problems)
     return RestoreRequest(
-        str(cluster), to, backup, dry_run, approves, source, dict(raw.get(PARAMETERS, {}))
+        str(cluster),
+        to,
+        backup,
+        dry_run,
+        approves,
+        source,
+        dict(raw.get(PARAMETERS, {})),
+        again is True,
     )
 
 
@@ -127,6 +144,7 @@ def reviewed_restore(
     backup: int | None,
     approves: str,
     *,
+    again: bool = False,
     source: str = "",
     parameters: Mapping[str, object] | None = None,
 ) -> Reviewed | None:
@@ -147,7 +165,9 @@ def reviewed_restore(
         texts = dict.fromkeys([to, *([written(found)] if found else []), *whole])
         moments = [{TO: one} for one in texts]
     elif backup is not None:
-        moments = [{BACKUP: backup}]
+        # Without again, and with again false, are the same request, too.
+        ways: list[dict[str, object]] = [{AGAIN: True}] if again else [{}, {AGAIN: False}]
+        moments = [{BACKUP: backup, **way} for way in ways]
     names: tuple[dict[str, object], ...] = ({}, {CONFIRM: cluster})
     # No parameters, and an empty object of them, are the same request.
     empty: tuple[dict[str, object], ...] = ({}, {PARAMETERS: {}}) if source else ({},)

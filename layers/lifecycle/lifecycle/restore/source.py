@@ -10,6 +10,7 @@ from lifecycle.cluster.names import TAG_CLUSTER
 from lifecycle.cluster.stack import refuse_foreign_services
 from lifecycle.errors import ClusterNotFound
 from lifecycle.kept.discovery import left_behind
+from lifecycle.restore.target import created
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,8 +43,8 @@ class SourceFound:
     ``living``: the cluster has a stack. ``backups`` are the newest with the bucket of each;
     ``ranges`` those of its brokers, none where ``unread`` is why. ``parameters`` are taken over;
     ``brokers`` is how many had a node id, 0 where that is not known. ``generation``, ``snapshot``,
-    ``database`` and ``restored`` are those of the stack: a cluster that was restored has backups
-    and databases that are not of its present data.
+    ``database`` and ``restored`` are those of the stack, ``since`` when it was created: a cluster
+    that was restored has backups and databases that are not of its present data.
     """
 
     living: bool
@@ -56,6 +57,7 @@ class SourceFound:
     snapshot: str = ""
     database: str = ""
     restored: str = ""
+    since: datetime | None = None
 
     def bucket_of(self, backup: int, at: datetime) -> str:
         """Return the bucket with a backup of a moment that can be restored, one of several.
@@ -112,6 +114,7 @@ class Sources:
             snapshot=outputs.get("DatabaseSnapshot", ""),
             restored=outputs.get("RestoredBackup", ""),
             database=outputs.database,
+            since=created(stack),
         )
 
     def _kept(self, cluster: str, until: datetime, backup: int | None, without: str) -> SourceFound:

@@ -23,6 +23,7 @@ from lifecycle.times import written
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lifecycle.cluster.stack import Stack
     from lifecycle.restore.request import RestoreRequest
     from lifecycle.services.images import Version
 
@@ -180,6 +181,7 @@ def choose(
     of: Present | None = None,
     gone: bool = False,
     continuous: bool = True,
+    finished: str = "",
 ) -> Target:
     """Choose what is restored. Raises ``RestoreRefused`` naming what was given and is allowed.
 
@@ -196,9 +198,14 @@ def choose(
     for the backup is one that fits, and the restore application compares them. It compares nothing
     without ``continuous`` backups, nor where it restores by an id ("When using backup ID restore,
     the RDBMS exporter position is not consulted"): then the database is one of shortly before.
+
+    ``finished`` is the operation that made the present data and succeeded, empty where none did or
+    none is known: then a restore to the same backup continues.
     """
     is_new = of is not None
     of = of or present
+    if finished and request.again:
+        present = replace(present, restored="")
     if request.to is not None and request.to > now:
         raise RestoreRefused(
             f"to is {written(request.to)}, and it is {written(now)}; allowed is a moment that has "
@@ -217,6 +224,13 @@ def choose(
         candidates = _of_last_database(candidates, began, others)
     if not is_new and not any(_is_begun(one, present) for one in candidates):
         _refuse_younger(present, database)
+    if finished and _is_begun(candidates[0], present):
+        raise RestoreRefused(
+            f"The cluster's data is of backup {candidates[0].backup} already: {finished} restored "
+            "it, and the cluster has worked since.",
+            next_step="Nothing was changed. To lose what came since and restore it once more, name "
+            "it as backup with again true. Otherwise request another moment or backup.",
+        )
     newest, *older = candidates
     at_last = {"gone": gone, "continuous": continuous}
     try:
@@ -481,6 +495,11 @@ def in_use(
             )
         ),
     )
+
+
+def created(stack: Stack) -> datetime | None:
+    """Return when a stack was created; None where CloudFormation does not show it."""
+    return datetime.fromisoformat(stack.created_at) if stack.created_at else None
 
 
 def lifetimes(database: DatabaseFound, present: Present) -> Lifetimes:

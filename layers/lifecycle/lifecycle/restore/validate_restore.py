@@ -10,10 +10,10 @@ from lifecycle.cluster.former_data import FORMER_DAYS
 from lifecycle.cluster.trial import is_trial
 from lifecycle.restore.engines import refuse_other_engine
 from lifecycle.restore.keys import refuse_closed_key
-from lifecycle.restore.plan import RECORDS, Around, measured_by, restore_plan
-from lifecycle.restore.request import BACKUP, TO, read_restore_request
+from lifecycle.restore.plan import RECORDS, Around, finished_by, measured_by, restore_plan
+from lifecycle.restore.request import AGAIN, BACKUP, TO, read_restore_request
 from lifecycle.restore.source import MOST_BACKUPS
-from lifecycle.restore.target import Present, choose
+from lifecycle.restore.target import Present, choose, created
 from lifecycle.services.images import versions
 from lifecycle.times import written
 
@@ -78,6 +78,7 @@ class RestoreValidator:
         running, connectors = found[0].desired, sum(one.desired for one in found[1:])
         ranges, unread = self.ranges.of(outputs) if running else ((), "no broker runs")
         now = self.clock.now()
+        records = self.past.of_cluster(request.cluster, RECORDS)
         target = choose(
             request,
             _present(stack),
@@ -91,6 +92,7 @@ class RestoreValidator:
             self.databases.found(request.cluster),
             now=now,
             continuous=_continuous(outputs),
+            finished=finished_by(records),
         )
         refuse_closed_key(target, self.things)
         refuse_other_engine(target, stack.parameters.get("DatabaseEngineVersion", ""))
@@ -99,7 +101,7 @@ class RestoreValidator:
         counted = self.counts.after(outputs, target.at) if running else stopped
         around = Around(
             now=now,
-            records=self.past.of_cluster(request.cluster, RECORDS),
+            records=records,
             schedule=stack.parameters.get("BackupSchedule", _SCHEDULE),
             unread=unread,
             counts=counted[0],
@@ -116,7 +118,7 @@ class RestoreValidator:
             "cluster": request.cluster,
             "stack": stack.name,
             "ecsCluster": outputs.ecs_cluster,
-            **{name: given[name] for name in (TO, BACKUP) if name in given},
+            **{name: given[name] for name in (TO, BACKUP, AGAIN) if name in given},
             "dryRun": request.dry_run,
             "approves": request.approves,
             # Of the stack, only what a restore sets is changed; and the backups are its own.
@@ -171,6 +173,7 @@ def _present(stack: Stack) -> Present:
         snapshot=outputs.get("DatabaseSnapshot", ""),
         database=outputs.database,
         restored=outputs.get("RestoredBackup", ""),
+        since=created(stack),
     )
 
 

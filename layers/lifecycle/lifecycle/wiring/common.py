@@ -143,6 +143,7 @@ def reviewed(machine: str, request: Mapping[str, Any]) -> Reviewed | None:
                 request.get("to"),
                 request.get("backup"),
                 approves,
+                again=request.get("again", False) is True,
                 source=str(request.get("from", "")),
                 # The machine carries those of the request beside what follows from them.
                 parameters=request.get("asked", request.get("parameters")),
