@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
@@ -14,6 +15,7 @@ from local.aws.emulator import (
     alb,
     changesets,
     cloudformation,
+    cognito,
     ec2,
     ecs,
     helpers,
@@ -37,6 +39,16 @@ _DOCUMENTATION_NETWORK = ipaddress.ip_network("203.0.113.0/24")
 # Properties whose change replaces a resource, for types where the emulator reports "Conditional"
 # for any change. Source: createOnlyProperties of the types' schemas.
 REPLACED_BY: dict[str, tuple[str, ...]] = {
+    "AWS::Cognito::UserPoolUser": (
+        "ClientMetadata",
+        "DesiredDeliveryMediums",
+        "ForceAliasCreation",
+        "MessageAction",
+        "UserAttributes",
+        "UserPoolId",
+        "Username",
+        "ValidationData",
+    ),
     "AWS::EC2::FlowLog": (
         "DeliverCrossAccountRole",
         "DeliverLogsPermissionArn",
@@ -88,6 +100,7 @@ REPLACED_BY: dict[str, tuple[str, ...]] = {
 def install() -> None:
     """Put our handlers into the emulator's table."""
     handlers = provisioners.RESOURCE_HANDLERS
+    handlers["AWS::Cognito::UserPoolUser"] = {"create": _create_user, "delete": _delete_user}
     handlers["AWS::EC2::EIP"] = {
         "create": _create_address,
         "update": lambda physical_id, *_: (physical_id, _address_attributes(physical_id)),
@@ -159,6 +172,22 @@ def keep_times(before: Properties, after: Properties) -> None:
         was = before.get(logical_id)
         if was and all(was.get(field) == resource.get(field) for field in same):
             resource["Timestamp"] = was["Timestamp"]
+
+
+# --- Cognito -----------------------------------------------------------------------------------
+
+
+def _create_user(_logical_id: str, properties: Properties, _stack: str) -> Created:
+    status, _, body = cognito.admin_create_user(properties)
+    answer = json.loads(body)
+    if status != HTTPStatus.OK:
+        raise ValueError(answer["message"])
+    return answer["User"]["Username"], {}
+
+
+def _delete_user(physical_id: str, properties: Properties) -> None:
+    """What is gone is deleted."""
+    cognito.admin_delete_user({"UserPoolId": properties.get("UserPoolId"), "Username": physical_id})
 
 
 # --- EC2 ---------------------------------------------------------------------------------------

@@ -156,6 +156,9 @@ cloudwatch = Names("ministack.services.cloudwatch")
 cloudwatch_logs = Names(
     "ministack.services.cloudwatch_logs", "create_log_stream", "log_groups", "put_log_events"
 )
+cognito = Names(
+    "ministack.services.cognito", "admin_create_user", "admin_delete_user", "new_user_error"
+)
 dynamodb = Names("ministack.services.dynamodb", "tables")
 ec2 = Names(
     "ministack.services.ec2",

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import AwsUnavailable
+from lifecycle.errors import AwsUnavailable, FormerDataNotDeleted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -26,6 +26,8 @@ class FakeFormerData:
     snapshots: dict[str, str] = field(default_factory=dict)
     busy: set[str] = field(default_factory=set)
     """Databases that take no change now."""
+    refused: dict[str, FormerDataNotDeleted] = field(default_factory=dict)
+    """Databases whose deletion RDS refuses, and how."""
 
     def databases(self, cluster: str, present: str) -> Sequence[DatabaseBeside]:
         """Return them."""
@@ -40,6 +42,8 @@ class FakeFormerData:
             return
         if name in self.busy:
             raise AwsUnavailable(f"Aurora cluster {name} takes no change now.")
+        if name in self.refused:
+            raise self.refused[name]
         if snapshot:
             # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBClusterSnapshot.html
             assert re.fullmatch(r"(?=.{1,63}$)[a-z](-?[a-z0-9])*", snapshot), snapshot

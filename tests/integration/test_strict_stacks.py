@@ -245,3 +245,37 @@ def test_a_stack_makes_and_deletes_only_what_its_role_may(
     if not gone:
         assert left["StackStatus"] == "DELETE_FAILED"
         assert "perform: secretsmanager:DeleteSecret" in reasons(here, name)
+
+
+# --- users of a pool ----------------------------------------------------------------------------
+
+
+def pool_of(username: str) -> dict[str, Any]:
+    user = {
+        "UserPoolId": {"Ref": "Pool"},
+        "Username": username,
+        "UserAttributes": [{"Name": "email", "Value": "alice@example.com"}],
+    }
+    pool = {"UserPoolName": "users", "AliasAttributes": ["email"]}
+    return {
+        "Resources": {
+            "Pool": {"Type": "AWS::Cognito::UserPool", "Properties": pool},
+            "User": {"Type": "AWS::Cognito::UserPoolUser", "Properties": user},
+        }
+    }
+
+
+def test_a_pool_with_addresses_as_aliases_takes_no_address_as_a_name(here: Instance) -> None:
+    failed = deploy(here, "create", "refused", pool_of("alice@example.com"))
+    assert failed["StackStatus"] == "ROLLBACK_COMPLETE"
+    events = here.client("cloudformation").describe_stack_events(StackName="refused")
+    reasons = [one.get("ResourceStatusReason", "") for one in events["StackEvents"]]
+    assert any("Username cannot be of email format" in one for one in reasons)
+
+    assert deploy(here, "create", "users", pool_of("alice"))["StackStatus"] == "CREATE_COMPLETE"
+    api, pool = here.client("cognito-idp"), physical_id(here, "users", "Pool")
+    with pytest.raises(ClientError, match="email format"):
+        api.admin_create_user(UserPoolId=pool, Username="bob@example.com")
+    assert deploy(here, "update", "users", pool_of("bob"))["StackStatus"] == "UPDATE_COMPLETE"
+    assert [one["Username"] for one in api.list_users(UserPoolId=pool)["Users"]] == ["bob"]
+    assert delete(here, "users") == {}

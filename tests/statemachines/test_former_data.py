@@ -11,6 +11,7 @@ import pytest
 from camunda_ecs import show
 from lifecycle.backup import former as former_data
 from lifecycle.cluster.former_data import DatabaseBeside
+from lifecycle.errors import FormerDataNotDeleted
 from lifecycle.operation.model import Operation
 from lifecycle.operation.record import Stored
 from rich.console import Console
@@ -346,6 +347,14 @@ def test_a_database_that_takes_no_change_now_is_waited_for(machine: DeletingForm
     result = machine.run()
     assert result.status == "SUCCEEDED", result.cause
     assert list(former.beside) == [PRESENT]
+
+
+def test_a_deletion_that_rds_refuses_is_named(machine: DeletingFormerData) -> None:
+    refused = FormerDataNotDeleted(f"Database {FORMER} was not deleted: SnapshotQuotaExceeded.")
+    machine.world.former.refused = {FORMER: refused}
+    result = machine.run()
+    assert result.error == "FormerDataNotDeleted"
+    assert "SnapshotQuotaExceeded" in cause_of(result)
 
 
 def test_a_deletion_that_does_not_end_is_named(

@@ -10,6 +10,7 @@ from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.former_data import DatabaseBeside
 from lifecycle.cluster.freeze import Freeze
 from lifecycle.cluster.names import tags
+from lifecycle.errors import FormerDataNotDeleted
 from lifecycle.teardown.discovery import NamedService
 
 from tests.statemachines.engine import Control, run
@@ -552,6 +553,22 @@ def test_a_former_database_that_takes_no_change_now_is_waited_for(teardown: Tear
     result = teardown.run()
     assert result.status == "SUCCEEDED", result.cause
     assert is_gone(world)
+
+
+def test_a_former_database_that_rds_refuses_to_delete_keeps_the_stack(teardown: Teardown) -> None:
+    world = teardown.world
+    world.former.beside = {FORMER.name: FORMER}
+    refused = FormerDataNotDeleted(
+        f"Database {FORMER.name} was not deleted: SnapshotQuotaExceeded.", next_step="Raise it."
+    )
+    world.former.refused = {FORMER.name: refused}
+    result = teardown.run()
+    assert result.error == "StackNotDeleted"
+    cause = str(result.cause)
+    assert f"{STACK} was not deleted" in cause
+    assert "SnapshotQuotaExceeded" in cause
+    assert "Raise it." in cause
+    assert not is_gone(world)
 
 
 def test_a_database_that_rds_creates_for_longer_than_a_step_is_repeated_is_waited_for(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 from lifecycle.adapters.aws import session as aws
@@ -19,6 +21,7 @@ from lifecycle.cluster.former_data import (
     in_the_way,
     replaced_at,
 )
+from lifecycle.errors import AwsUnavailable, FormerDataNotDeleted
 from lifecycle.kept.discovery import Tagged, leases_of
 from moto import mock_aws
 
@@ -135,6 +138,96 @@ def test_a_protected_database_is_deleted_with_a_final_snapshot(account: AwsForme
     found = boto3.client("rds", region_name="eu-central-1").describe_db_cluster_snapshots()
     names = {one["DBClusterSnapshotIdentifier"] for one in found["DBClusterSnapshots"]}
     assert "control-demo-final" in names
+
+
+def _is_protected(name: str) -> bool:
+    found = boto3.client("rds", region_name="eu-central-1").describe_db_clusters(
+        DBClusterIdentifier=name
+    )
+    return found["DBClusters"][0]["DeletionProtection"]
+
+
+def test_a_deletion_whose_final_snapshot_is_over_the_quota_keeps_its_protection(
+    account: AwsFormerData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOTO_RDS_SNAPSHOT_LIMIT", "0")
+    with pytest.raises(FormerDataNotDeleted) as caught:
+        account.delete_database("control-demo-former", cluster="demo", snapshot="a-final-1")
+    assert "control-demo-former was not deleted" in caught.value.message
+    assert "SnapshotQuotaExceeded" in caught.value.message
+    assert "protection is on again" in caught.value.message
+    assert "quota of manual DB cluster snapshots" in caught.value.next_step
+    assert _is_protected("control-demo-former")
+
+
+def test_a_deletion_whose_final_snapshot_is_there_already_keeps_its_protection(
+    account: AwsFormerData,
+) -> None:
+    boto3.client("rds", region_name="eu-central-1").create_db_cluster_snapshot(
+        DBClusterIdentifier="control-demo-former", DBClusterSnapshotIdentifier="a-final-1"
+    )
+    with pytest.raises(FormerDataNotDeleted, match="a-final-1") as caught:
+        account.delete_database("control-demo-former", cluster="demo", snapshot="a-final-1")
+    assert "another name" in caught.value.next_step
+    assert _is_protected("control-demo-former")
+    # What had no protection gets none.
+    boto3.client("rds", region_name="eu-central-1").modify_db_cluster(
+        DBClusterIdentifier="control-demo-former", DeletionProtection=False
+    )
+    with pytest.raises(FormerDataNotDeleted) as caught:
+        account.delete_database("control-demo-former", cluster="demo", snapshot="a-final-1")
+    assert "protection" not in caught.value.message
+    assert not _is_protected("control-demo-former")
+
+
+class Refusing:
+    """RDS that refuses the deletion of a protected database, and perhaps its protection."""
+
+    def __init__(self, code: str, *, protects: bool = True, deleting: bool = False) -> None:
+        self.code, self.protects, self.deleting = code, protects, deleting
+        self.protection: list[bool] = []
+        self.asked = 0
+
+    def describe_db_clusters(self, **_: object) -> dict[str, object]:
+        status = "deleting" if self.deleting and self.asked else "available"
+        one = {"DBClusterIdentifier": "a", "Status": status, "DeletionProtection": True}
+        return {"DBClusters": [{**one, "TagList": OURS}]}
+
+    def modify_db_cluster(self, **given: bool) -> None:
+        if given["DeletionProtection"] and not self.protects:
+            raise ClientError({"Error": {"Code": "Throttling"}}, "ModifyDBCluster")
+        self.protection.append(given["DeletionProtection"])
+
+    def delete_db_cluster(self, **_: object) -> None:
+        self.asked += 1
+        raise ClientError({"Error": {"Code": self.code, "Message": "no"}}, "DeleteDBCluster")
+
+
+@pytest.mark.parametrize(
+    ("rds", "error", "protection"),
+    [
+        (Refusing("KMSKeyNotAccessibleFault"), FormerDataNotDeleted, [False, True]),
+        (Refusing("SnapshotQuotaExceeded", protects=False), FormerDataNotDeleted, [False]),
+        (Refusing("AccessDenied"), ClientError, [False, True]),
+        # Each change of the protection would make RDS busy for a while.
+        (Refusing("InvalidDBClusterStateFault"), AwsUnavailable, [False]),
+        (Refusing("DBClusterNotFoundFault"), None, [False]),
+        # A repetition of the call, whose first response was lost.
+        (Refusing("DBClusterSnapshotAlreadyExistsFault", deleting=True), None, [False]),
+    ],
+    ids=lambda one: getattr(one, "code", ""),
+)
+def test_what_rds_refuses_is_translated(
+    monkeypatch: pytest.MonkeyPatch,
+    rds: Refusing,
+    error: type[Exception] | None,
+    protection: list[bool],
+) -> None:
+    monkeypatch.setattr("lifecycle.adapters.aws.former_data.client", lambda _: rds)
+    words = "its deletion protection is off" if not rds.protects else ""
+    with contextlib.nullcontext() if error is None else pytest.raises(error, match=words):
+        AwsFormerData("control").delete_database("a", cluster="demo", snapshot="a-final-1")
+    assert rds.protection == protection
 
 
 def test_only_what_has_the_clusters_tags_is_deleted(account: AwsFormerData) -> None:

@@ -13,6 +13,8 @@ from lifecycle.provisioning.request import read_plan_request, read_provision_req
 from lifecycle.provisioning.validate import validate_plan, validate_request
 from lifecycle.services.registries import Registries
 
+from tests.support.definitions import ROOT
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -245,3 +247,12 @@ def test_a_former_name_is_told_and_what_stays_is_not() -> None:
     assert "waits until ACM has issued" in renamed
     assert "waits" not in told(before, {**before, "CertificateArn": CERTIFICATE})
     assert told({}, {**DEFAULTS, **OWN}) == ""
+
+
+def test_the_document_has_both_ways_to_the_management_port() -> None:
+    text = (ROOT / "docs/front-door.md").read_text().split("## Ways in\n")[1].split("\n## ")[0]
+    assert "management (9600), with `ManagementListener: true` |" in text
+    after = text.split("|\n\n")[1]
+    assert after.startswith("[`manage`](manage.md) opens port 9600 of an internal load balancer")
+    (rule,) = [one for one in text.split("\n- ") if one.startswith("Port 9600")]
+    assert "or while [`manage`](manage.md) has opened it" in rule

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -25,13 +26,15 @@ from lifecycle.errors import (
     StackNotUsable,
 )
 from lifecycle.kept.discovery import KeptSnapshot
+from lifecycle.provisioning.request import BOOTSTRAP_PARAMETERS
 from lifecycle.restore.copy_users import password_of
 from lifecycle.restore.ports import UserSecret
 from lifecycle.restore.request import read_restore_request, reviewed_restore
-from lifecycle.restore.source import SourceFound
+from lifecycle.restore.source import TAKEN_OVER, SourceFound
 from lifecycle.restore.target import Checkpoint, Range, Window
 from moto import mock_aws
 
+from tests.support.definitions import ROOT
 from tests.support.restore import QUARTER, RestoreWorld, outputs_of
 from tests.support.world import CONTROL, operation
 
@@ -279,6 +282,33 @@ class TestOfALivingCluster:
             },
             "replace": [],
         }
+
+    def test_what_an_organisation_enforces_is_that_of_the_source(
+        self, living: RestoreWorld
+    ) -> None:
+        """A rehearsal has no parameters of its own, and pulls its images as the cluster does."""
+        enforced = {
+            "ImageRegistryPrefix": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/mirror",
+            "RegistryCredentialsArn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:r-1",
+            "CpuArchitecture": "ARM64",
+            "KmsKeyArn": "arn:aws:kms:eu-central-1:123456789012:key/1234",
+            "PermissionsBoundaryArn": "arn:aws:iam::123456789012:policy/boundary",
+            "IamPath": "/team-a/",
+        }
+        source = living.stacks.stacks["control-old"]
+        living.stacks.stacks["control-old"] = replace(
+            source, parameters={**source.parameters, **enforced}
+        )
+        parameters = validated(living)["parameters"]
+        assert {name: parameters.get(name) for name in enforced} == enforced
+        given = {"KmsKeyArn": "", "IamPath": "/team-b/", "CpuArchitecture": "X86_64"}
+        parameters = validated(living, parameters={**PLAIN, **given})["parameters"]
+        assert {name: parameters.get(name) for name in enforced} == {**enforced, **given}
+
+    def test_all_of_it_is_in_the_document(self) -> None:
+        text = (ROOT / "docs/restore.md").read_text().split("### Taken over\n")[1].split("\n## ")[0]
+        named = set(re.findall(r"`([A-Za-z]+)`", text))
+        assert named == {*TAKEN_OVER} - {*BOOTSTRAP_PARAMETERS}
 
     def test_what_is_made_is_named_by_the_new_cluster(self, living: RestoreWorld) -> None:
         target = validated(living, backup=97)["target"]

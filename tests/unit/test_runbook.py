@@ -35,6 +35,16 @@ def test_every_finding_of_the_health_check_has_an_entry_and_no_other_has() -> No
     assert sorted(entries) == sorted(KINDS)
 
 
+def test_every_operation_that_is_reviewed_by_a_dry_run_is_named() -> None:
+    plans = (ROOT / "docs/plans.md").read_text()
+    reviewed = re.findall(r"^\| `(\w+)` \| (?:a dry run|.*or its dry run)", plans, re.MULTILINE)
+    assert len(reviewed) > 3
+    entry = RUNBOOK.split("## SecondApproverRequired\n")[1].split("\n## ")[0]
+    (named,) = re.findall(r"\(([^()]+): make a dry run of it", entry)
+    assert re.findall(r"`(\w+)`", named) == reviewed
+    assert re.search(r"dry run\s+of `restore` needs `to` or `backup`", entry)
+
+
 # The management port is closed to people, and ECS Exec is off: remedies that go there cannot be
 # carried out. "9600" may stand where a security group's rule is what is to be looked at.
 CLOSED = re.compile(r"actuator|\bcurl\b|\b9600\b|localhost", re.IGNORECASE)

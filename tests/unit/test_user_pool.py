@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -10,16 +11,19 @@ import pytest
 from lifecycle.adapters.aws.user_pools import CognitoUserPools, SecretsManagerClientStore
 from lifecycle.cluster.checks import Result, overall
 from lifecycle.cluster.contract import ClusterOutputs
+from lifecycle.cluster.names import tags
+from lifecycle.cluster.stack import Stack
 from lifecycle.errors import InvalidRequest, SecretRefused, StackNotUsable, UserPoolUnusable
 from lifecycle.preflight.identity_provider import unread
 from lifecycle.provisioning.identity_provider import consequences
 from lifecycle.provisioning.request import read_provision_request
 from lifecycle.provisioning.seed_login import CLIENTS, LoginSeeder
+from lifecycle.provisioning.validate import validate_plan, validate_request
 from moto import mock_aws
 
 from tests.support.declared import in_clear
 from tests.support.login import COGNITO, KEYCLOAK, POOL, POOL_RESOLVED, RESOLVED
-from tests.support.world import World, operation
+from tests.support.world import CONTROL, REGISTRIES, World, operation
 from tests.unit.templates.resolver import resolve, template
 from tests.unit.templates.test_services import broker, container, environment
 
@@ -69,7 +73,7 @@ def test_what_is_the_pools_is_refused_beside_it() -> None:
         *("OidcConnectorsClientId", "OidcConnectorsSecretArn"),
         *("OidcHealthClientId", "OidcHealthSecretArn"),
     )
-    found = refused({**COGNITO, **POOL})
+    found = refused({**COGNITO, **POOL, "OidcAdministrator": "alice"})
     assert set(found) == set(theirs)
     assert all("CognitoUserPool create" in allowed for allowed in found.values())
 
@@ -105,6 +109,63 @@ def test_the_first_user_stays_as_it_was_made(name: str, value: str) -> None:
     found = refused({name: value}, {**DEFAULTS, **POOL_RESOLVED})
     assert set(found) == {name}
     assert "omit it" in found[name]
+
+
+@pytest.mark.parametrize(
+    "name", ["alice@example.com", "alice@corp", "Alice Smith", "a" * 129], ids=lambda one: one[:20]
+)
+def test_a_name_that_cognito_refuses_is_refused_before_anything_changes(name: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read({**POOL, "OidcAdministrator": name})
+    (problem,) = caught.value.problems
+    assert problem["field"] == "parameters.OidcAdministrator"
+    assert name[:64] in problem["given"]
+    assert "without @ and spaces" in problem["allowed"]
+    assert "CognitoAdministratorEmail" in problem["allowed"]
+
+
+def test_a_name_that_cognito_takes_is_one_of_its_pool_alone() -> None:
+    for name in ("alice", "a" * 128, "o'neil+x=1~(a)|b*&/:._-"):
+        assert read({**POOL, "OidcAdministrator": name})["OidcAdministrator"] == name
+    # The name of a user of another identity provider may be an address.
+    assert read({**KEYCLOAK, "OidcAdministrator": "alice@example.com"})
+
+
+@pytest.mark.parametrize("plan", [False, True])
+def test_the_first_user_of_a_cluster_that_was_never_complete_is_corrected(plan: bool) -> None:
+    wrong = {"OidcAdministrator": "alice@example.com", "CognitoAdministratorEmail": "a@x.example"}
+    present = {**DEFAULTS, **POOL_RESOLVED, **wrong}
+    right = {"OidcAdministrator": "alice", "CognitoAdministratorEmail": "alice@example.com"}
+    world = World()
+    world.stacks.stacks["control-demo"] = Stack(
+        name="control-demo",
+        stack_id="arn:stack:demo",
+        status="CREATE_FAILED",
+        parameters=present,
+        tags=tags(CONTROL, "demo"),
+    )
+
+    def validated(given: Mapping[str, object]) -> Mapping[str, str]:
+        some: dict[str, Any] = {
+            "control_stack": CONTROL,
+            "declarations": in_clear(),
+            "stacks": world.stacks,
+            "registries": REGISTRIES,
+        }
+        asked = {"parameters": given}
+        if plan:
+            return validate_plan({"clusterName": "demo", "provision": asked}, **some).parameters
+        return validate_request({"clusterName": "demo", **asked}, **some).parameters
+
+    assert validated(right) == right
+    # The name that Cognito has refused is not tried again.
+    with pytest.raises(InvalidRequest) as caught:
+        validated({"LogRetentionDays": 30})
+    assert "OidcAdministrator" in str(caught.value)
+    made = replace(world.stacks.stacks["control-demo"], status="CREATE_COMPLETE")
+    world.stacks.stacks["control-demo"] = made
+    with pytest.raises(InvalidRequest, match="omit it"):
+        validated(right)
 
 
 def test_a_cluster_with_a_pool_changes_in_other_ways() -> None:

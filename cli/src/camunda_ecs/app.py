@@ -108,6 +108,17 @@ DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Only check the request, for a review by another principal."),
 ]
+PlanOnly = Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")]
+PlanOfRestore = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Only show the plan. With --to or --backup another principal may review it.",
+    ),
+]
+ListOnly = Annotated[
+    bool, typer.Option("--dry-run", help="Only list what would be deleted and what is kept.")
+]
 Confirm = Annotated[
     str | None,
     typer.Option(
@@ -790,7 +801,7 @@ def delete_former_data(
             "--accept-no-final-snapshot", help="Delete databases without a final snapshot."
         ),
     ] = False,
-    dry_run: DryRun = False,
+    dry_run: ListOnly = False,
     confirm: Confirm = None,
 ) -> IntEnum:
     """Delete what restores have replaced: databases, after a final snapshot, and leases.
@@ -852,7 +863,7 @@ def restore(  # noqa: PLR0917 - one for each option
             show_default=False,
         ),
     ] = None,
-    dry_run: DryRun = False,
+    dry_run: PlanOfRestore = False,
     confirm: Confirm = None,
     approves: Approves = None,
 ) -> IntEnum:
@@ -897,7 +908,7 @@ def restore(  # noqa: PLR0917 - one for each option
 
 
 @command(app, "rehearse", cluster=True, confirmed=True, starts=True, keyed=True)
-def rehearse(session: Session, dry_run: DryRun = False) -> IntEnum:
+def rehearse(session: Session, dry_run: PlanOnly = False) -> IntEnum:
     """Restore a new backup of a cluster into a trial, compare both, and remove the trial.
 
     The cluster runs on. The report has the time that the restore took.

@@ -191,6 +191,42 @@ def test_there_is_one_stage_with_throttling_and_access_logs(resources: dict[str,
     assert "\n" not in stage["AccessLogSetting"]["Format"]
 
 
+def test_the_document_has_the_rate_of_every_route(resources: dict[str, Any]) -> None:
+    (stage,) = [
+        r["Properties"] for r in resources.values() if r["Type"] == "AWS::ApiGateway::Stage"
+    ]
+    every, *own = stage["MethodSettings"]
+    rates = {
+        (one["HttpMethod"], one["ResourcePath"][1:].replace("~1", "/")): (
+            one["ThrottlingRateLimit"],
+            one["ThrottlingBurstLimit"],
+        )
+        for one in own
+    }
+    text = (ROOT / "docs/api.md").read_text()
+    (line,) = [
+        one
+        for one in text.splitlines()
+        if "429" in one and "(API Gateway)" in one and "a second" in one
+    ]
+    whole = every["ThrottlingRateLimit"], every["ThrottlingBurstLimit"]
+    assert whole == (20, 40)
+    assert "more than 20 requests a second in all (bursts of 40)" in line
+    changing = {f"{one.method} {one.resource}" for one in ROUTES if one.method != "GET"}
+    assert {f"{verb} {path}" for verb, path in rates if verb != "GET"} == changing
+    slow = {key: rate for key, rate in rates.items() if rate == (2, 5)}
+    assert {key for key in slow if key[0] == "GET"} == {("GET", "/clusters/{name}/backups")}
+    assert "2 (bursts of 5) for `GET` of a cluster's backups and for each route that is not" in line
+    assert {path for (_, path), rate in rates.items() if rate == (5, 10)} == {
+        "/clusters/{name}",
+        "/clusters/{name}/health",
+        "/kept/{name}",
+        "/operations/{id}/report",
+    }
+    assert set(rates.values()) == {(2, 5), (5, 10)}
+    assert "5 (bursts of 10) for `GET` of a cluster, its health, what one has left or the" in line
+
+
 def test_what_api_gateway_refuses_itself_is_a_problem_document(api: dict[str, Any]) -> None:
     responses = api["GatewayResponses"]
     statuses = {kind: response.get("StatusCode") for kind, response in responses.items()}

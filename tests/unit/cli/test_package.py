@@ -149,3 +149,21 @@ def test_the_package_has_the_licence_of_the_repository() -> None:
 
 def test_the_rights_are_data_of_the_package() -> None:
     assert set(json.loads(generate_cli.RIGHTS.read_text())) == set(ORDER)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("restart", "for a review by another principal"),
+        ("rotate", "for a review by another principal"),
+        ("open-management", "for a review by another principal"),
+        ("restore", "Only show the plan. With --to or --backup another principal may review it."),
+        ("rehearse", "Only show the plan."),
+        ("delete-former-data", "Only list what would be deleted and what is kept."),
+    ],
+)
+def test_a_dry_run_is_for_what_its_help_has(name: str, text: str) -> None:
+    (option,) = [one for one in COMMANDS[name].params if one.name == "dry_run"]
+    shown = str(option.help)
+    assert text in shown
+    assert ("review" in shown) == any(one.name == "approves" for one in COMMANDS[name].params)

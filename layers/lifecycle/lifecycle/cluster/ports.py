@@ -166,7 +166,8 @@ class FormerData(Protocol):
 
         With a final snapshot of that name, or without one where ``snapshot`` is empty. One that is
         gone or being deleted is left alone; so is one without the cluster's tags, and one with
-        instances. Raises ``AwsUnavailable`` while RDS takes no change.
+        instances. Raises ``AwsUnavailable`` while RDS takes no change, and
+        ``FormerDataNotDeleted`` where it refuses the deletion, with the protection set again.
         """
         ...
 

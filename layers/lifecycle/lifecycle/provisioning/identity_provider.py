@@ -9,7 +9,11 @@ for the order in which Camunda reads the two claims, and that the one it reads f
 no token of the other kind; .../helm/configure/authentication-and-authorization/microsoft-entra for
 Entra; https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html
 for ``username`` and ``client_id``, which the access token of a user has, and the absent ``aud``;
-.../logout-endpoint.html for a logout that takes no ``post_logout_redirect_uri``.
+.../logout-endpoint.html for a logout that takes no ``post_logout_redirect_uri``;
+https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html
+for ``Username``: 1 to 128 letters, marks, symbols, digits and punctuation, so no spaces;
+https://github.com/amazon-archives/amazon-cognito-identity-js/issues/169 for a pool with ``email``
+as an alias, which takes no name that has the format of an address.
 """
 
 from __future__ import annotations
@@ -52,6 +56,12 @@ _POOL: Final = "CognitoUserPool"
 _EMAIL: Final = "CognitoAdministratorEmail"
 _CREATE: Final = "create"
 _FIRST_USER: Final = "administrator"
+# Cognito documents no format of addresses, so that no @ is allowed at all.
+_USER_NAME: Final = re.compile(r"[^@\s]{1,128}")
+_USER_NAME_RULE: Final = (
+    f"with {_POOL} {_CREATE}, 1 to 128 characters without @ and spaces: users of the pool have "
+    f"names of their own, and Cognito refuses an address, which is {_EMAIL}"
+)
 # With a user pool of the stack, these are the pool's, which is made after the request.
 _OF_THE_POOL: Final = ("OidcIssuer", "OidcTokenUrl", *_GIVEN)
 PARAMETERS: Final = (
@@ -168,9 +178,16 @@ def filled_in(
 
 
 def problems(
-    requested: Mapping[str, str], present: Mapping[str, str], defaults: Mapping[str, str]
+    requested: Mapping[str, str],
+    present: Mapping[str, str],
+    defaults: Mapping[str, str],
+    *,
+    unfinished: bool = False,
 ) -> list[Problem]:
-    """Return what is wrong with the login of a cluster; ``requested`` includes ``filled_in``."""
+    """Return what is wrong with the login of a cluster; ``requested`` includes ``filled_in``.
+
+    ``unfinished``: the cluster's stack never was complete, so that a wrong user can be corrected.
+    """
     values = {**defaults, **present, **requested}
     was = {**defaults, **present}[AUTHENTICATION]
     if values[AUTHENTICATION] != OIDC:
@@ -182,7 +199,7 @@ def problems(
     if other := _another_pool(values, before):
         return other
     return [
-        *_pool(values, before),
+        *_pool(values, before, unfinished=unfinished),
         *_missing(values),
         *(_claims(values) if known else ()),
         *_clients(values),
@@ -201,9 +218,15 @@ def _another_pool(values: Mapping[str, str], before: Mapping[str, str]) -> list[
     return [_wrong(_POOL, values[_POOL], allowed)]
 
 
-def _pool(values: Mapping[str, str], before: Mapping[str, str]) -> list[Problem]:
-    """What a user pool of the stack needs, what it replaces, and what stays as it was made."""
-    had = before.get(_POOL, "none")
+def _pool(
+    values: Mapping[str, str], before: Mapping[str, str], *, unfinished: bool
+) -> list[Problem]:
+    """What a user pool of the stack needs, what it replaces, and what stays as it was made.
+
+    Of a stack that never was complete, CloudFormation still creates the user; where it has done so
+    already, a change set that would replace the user is refused.
+    """
+    had = before.get(_POOL, "none") == _CREATE and not unfinished
     if not creates_pool(values):
         allowed = f"nothing without {_POOL} {_CREATE}"
         return [_wrong(_EMAIL, values[_EMAIL], allowed)] if values[_EMAIL] else []
@@ -227,17 +250,20 @@ def _pool(values: Mapping[str, str], before: Mapping[str, str]) -> list[Problem]
     if values["OidcClientIdClaim"] not in {"", "client_id"}:
         allowed = f"client_id with {_POOL} {_CREATE}: the claim that has the client's id; omit it"
         found.append(_wrong("OidcClientIdClaim", values["OidcClientIdClaim"], allowed))
-    if had == _CREATE:
+    name = values["OidcAdministrator"]
+    if name and not (had or _USER_NAME.fullmatch(name)):
+        found.append(_wrong("OidcAdministrator", name, _USER_NAME_RULE))
+    if had:
         # Each is a property of the pool's first user, whom CloudFormation would make anew.
         found += [
             _wrong(
-                name,
-                values[name],
-                f"{before[name]}, the pool's first user; omit it. Further administrators: create "
+                one,
+                values[one],
+                f"{before[one]}, the pool's first user; omit it. Further administrators: create "
                 "them in the pool, then give them the role admin in Camunda's Admin",
             )
-            for name in (_EMAIL, "OidcAdministrator")
-            if values[name] != before[name]
+            for one in (_EMAIL, "OidcAdministrator")
+            if values[one] != before[one]
         ]
     return found
 

@@ -143,13 +143,15 @@ def read_provision_request(
     *,
     registries: Registries | None = None,
     zones: Sequence[str] | None = None,
+    unfinished: bool = False,
 ) -> ProvisionRequest:
     """Validate the input of the provision machine.
 
     ``declarations`` are the cluster template's parameters (``cluster/cluster_parameters.json``);
     ``present``, ``present_tags`` and ``present_settings`` hold the parameter values, the tags and
     the settings of the cluster's stack when there is one already. ``registries`` None allows
-    images of every registry, ``zones`` None every hosted zone.
+    images of every registry, ``zones`` None every hosted zone. ``unfinished``: that stack never was
+    complete.
     Raises ``InvalidRequest`` that lists every problem.
     """
     if not isinstance(raw, Mapping):
@@ -192,6 +194,7 @@ def read_provision_request(
             present or {},
             registries,
             zones=zones,
+            unfinished=unfinished,
         )
         tags, wrong_tags = _read_tags(raw.get("tags", {}), "tags", present_tags or {})
         login = way_in({**(present or {}), **parameters})
@@ -225,6 +228,7 @@ def read_plan_request(
     *,
     registries: Registries | None = None,
     zones: Sequence[str] | None = None,
+    unfinished: bool = False,
 ) -> PlanRequest:
     """Validate the plan machine's input: ``clusterName`` and one of the three that it plans.
 
@@ -260,6 +264,7 @@ def read_plan_request(
             present or {},
             registries,
             zones=zones,
+            unfinished=unfinished,
         )
         problems += wrong
         tags, wrong = _read_tags(given.get("tags", {}), "provision.tags", present_tags or {})
@@ -362,6 +367,7 @@ def _read_all_parameters(
     registries: Registries | None,
     *,
     zones: Sequence[str] | None,
+    unfinished: bool,
 ) -> tuple[dict[str, str], list[Problem]]:
     """Check parameters by themselves, and if each is right, against each other.
 
@@ -382,7 +388,7 @@ def _read_all_parameters(
         parameters |= ways_in.arranged(parameters, present)
         problems = read_parameters(follows, declarations)[1]
         problems += _across(parameters, declarations, present, zones)
-        problems += identity_provider.problems(parameters, present, defaults)
+        problems += identity_provider.problems(parameters, present, defaults, unfinished=unfinished)
         if registries is not None:
             values = {**defaults, **present, **parameters}
             problems += registry_problems(parameters, values, registries)

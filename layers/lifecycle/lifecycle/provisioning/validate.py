@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.cluster.authentication import AUTHENTICATION
 from lifecycle.cluster.front_door import ZONE, ZONES
 from lifecycle.cluster.names import is_cluster_name, stack_name
-from lifecycle.cluster.stack import present_parameters, present_tags
+from lifecycle.cluster.stack import is_half_made, present_parameters, present_tags
 from lifecycle.preflight import backup_gate
 from lifecycle.preflight.way_back import ACCEPT
 from lifecycle.provisioning.change_set import present_settings
@@ -50,6 +50,7 @@ def validate_request(
         _settings(raw, present, stacks),
         registries=registries,
         zones=_zones(raw, control_stack, stacks),
+        unfinished=present is not None and is_half_made(present),
     )
 
 
@@ -72,6 +73,7 @@ def validate_plan(
         _settings(planned, present, stacks),
         registries=registries,
         zones=_zones(planned, control_stack, stacks),
+        unfinished=present is not None and is_half_made(present),
     )
 
 

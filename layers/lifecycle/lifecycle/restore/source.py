@@ -26,10 +26,14 @@ if TYPE_CHECKING:
 # The newest before the moment: several, because one may be incomplete or have other partitions.
 MOST_BACKUPS: Final = 20
 # What a restored cluster has as the source has it, unless the request has it otherwise: what
-# Camunda requires for a restore, what decides how fast it is, and versions that read the backup.
+# Camunda requires for a restore, what decides how fast it is, versions that read the backup, where
+# the images come from, and what an organisation enforces. A key and a boundary can be shared, and
+# names of roles are generated. A rehearsal has no parameters of its own to give any of these.
 TAKEN_OVER: Final = (
     *("Brokers", "Partitions", "ReplicationFactor", "ContinuousBackup"),
     *("OrchestrationImage", "ConnectorsImage", "CamundaVersion"),
+    *("ImageRegistryPrefix", "RegistryCredentialsArn", "CpuArchitecture"),
+    *("KmsKeyArn", "PermissionsBoundaryArn", "IamPath"),
     *("BrokerCpu", "BrokerMemory", "RocksDbMemoryFraction"),
     *("DatabaseEngineVersion", "DatabaseInstanceClass", "DatabaseName", "DatabaseUser"),
     *("BackupSchedule", "BackupCheckpointInterval"),

@@ -19,6 +19,7 @@ from lifecycle.cluster.stack import BALANCER, StackResource, progress_of
 from lifecycle.cluster.trial import is_trial
 from lifecycle.errors import (
     AwsUnavailable,
+    FormerDataNotDeleted,
     NamespaceNotEmpty,
     StackNotDeleted,
     StackNotUsable,
@@ -422,6 +423,12 @@ class StackDeleter:
                     )
                 except AwsUnavailable as error:
                     going[-1] = error.message.rstrip(".")
+                except FormerDataNotDeleted as error:
+                    raise StackNotDeleted(
+                        f"Stack {stack.name} was not deleted: a database stands in the cluster's "
+                        f"subnet group. {error.message}",
+                        next_step=error.next_step,
+                    ) from error
             if not one.copy and one.name not in names:
                 names.append(one.name)
         now = epoch(self.journal.clock.now())

@@ -6,19 +6,37 @@ https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetRes
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import ClientError
 
 from lifecycle.adapters.aws.session import client, error_code, error_message
 from lifecycle.cluster.former_data import COPY, DatabaseBeside
 from lifecycle.cluster.names import tags
 from lifecycle.cluster.owned_secrets import TAG_PURPOSE
-from lifecycle.errors import AwsUnavailable
+from lifecycle.errors import AwsUnavailable, FormerDataNotDeleted
 from lifecycle.kept.discovery import Tagged, leases_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from mypy_boto3_rds import RDSClient
+
+_GONE: Final = "DBClusterNotFoundFault"
+_TAKEN: Final = "DBClusterSnapshotAlreadyExistsFault"
+# Being created, backed up or changed: it takes a change again soon.
+_BUSY: Final = frozenset({"InvalidDBClusterStateFault", "InvalidDBClusterSnapshotStateFault"})
+_NEXT_STEPS: Final[Mapping[str, str]] = {
+    "SnapshotQuotaExceeded": (
+        "Delete manual snapshots that are not needed any more, or raise the quota of manual DB "
+        "cluster snapshots, then start the same request again."
+    ),
+    _TAKEN: (
+        "Start it as a new request, whose final snapshot has another name; delete the snapshot "
+        "that has this one if it is not needed."
+    ),
+    "KMSKeyNotAccessibleFault": "Enable the database's key, then start the same request again.",
+}
 
 
 class AwsFormerData:
@@ -70,17 +88,22 @@ class AwsFormerData:
                 raise
 
     def delete_database(self, name: str, *, cluster: str, snapshot: str) -> None:
-        """Lift the protection (ModifyDBCluster), then delete (DeleteDBCluster)."""
+        """Lift the protection (ModifyDBCluster), then delete (DeleteDBCluster).
+
+        Where RDS refuses the deletion, the protection is set again. While RDS takes no change it is
+        not: the next attempt follows soon, and each change makes RDS busy for a while.
+        """
         api = self._api
+        protected = False
         try:
-            found: Any = api.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
-            one = _beside(found)
-            if one.stuck or one.status == "deleting" or not self._ours(found, cluster):
+            found = self._found(name)
+            if found is None or not self._deletable(found, cluster):
                 return
             if found.get("DeletionProtection"):
                 api.modify_db_cluster(
                     DBClusterIdentifier=name, DeletionProtection=False, ApplyImmediately=True
                 )
+                protected = True
             if snapshot:
                 api.delete_db_cluster(
                     DBClusterIdentifier=name,
@@ -89,13 +112,50 @@ class AwsFormerData:
                 )
             else:
                 api.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
-        except api.exceptions.DBClusterNotFoundFault:
-            return
-        except api.exceptions.InvalidDBClusterStateFault as error:
-            # Being created, backed up or changed: it takes a change again soon.
-            raise AwsUnavailable(
-                f"Aurora cluster {name} takes no change now: {error_message(error)}"
-            ) from error
+        except ClientError as error:
+            code = error_code(error)
+            if code == _GONE:
+                return
+            if code in _BUSY:
+                raise AwsUnavailable(
+                    f"Aurora cluster {name} takes no change now: {error_message(error)}"
+                ) from error
+            if code == _TAKEN and not self._deletable(self._found(name) or {}, cluster):
+                # A repetition of the call, whose first response was lost, finds its own snapshot.
+                return
+            again = self._protect(name) if protected else ""
+            if code in _NEXT_STEPS:
+                raise FormerDataNotDeleted(
+                    f"Database {name} was not deleted: RDS refuses it"
+                    f"{f' with final snapshot {snapshot}' if snapshot else ''}: {code}, "
+                    f"{error_message(error).rstrip('.')}{again}.",
+                    next_step=_NEXT_STEPS[code],
+                ) from error
+            raise
+
+    def _found(self, name: str) -> Any:
+        try:
+            return self._api.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
+        except ClientError as error:
+            if error_code(error) == _GONE:
+                return None
+            raise
+
+    def _deletable(self, found: Any, cluster: str) -> bool:
+        if not found or not self._ours(found, cluster):
+            return False
+        one = _beside(found)
+        return not one.stuck and one.status != "deleting"
+
+    def _protect(self, name: str) -> str:
+        """Set the protection again; return in words whether that succeeded."""
+        try:
+            self._api.modify_db_cluster(
+                DBClusterIdentifier=name, DeletionProtection=True, ApplyImmediately=True
+            )
+        except ClientError as error:
+            return f"; its deletion protection is off, and RDS did not set it: {error_code(error)}"
+        return "; its deletion protection is on again"
 
     def _ours(self, found: Any, cluster: str) -> bool:
         return tags(self._control_stack, cluster).items() <= _tags(found).items()
