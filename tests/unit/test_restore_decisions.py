@@ -31,6 +31,8 @@ def thing(status: str) -> Thing:
         ("creating", "available", DatabaseAction.WAIT),
         ("failed", "available", DatabaseAction.FAIL),
         ("available", "available", DatabaseAction.REMOVE),
+        ("available", "backing-up", DatabaseAction.WAIT),
+        ("available", "modifying", DatabaseAction.WAIT),
         ("available", "deleting", DatabaseAction.DONE),
         ("available", "", DatabaseAction.DONE),
     ],
@@ -39,9 +41,20 @@ def test_a_snapshot_is_made_by_way_of_a_copy(
     snapshot: str, staging: str, action: DatabaseAction
 ) -> None:
     found = decide_database(
-        snapshot=thing(snapshot), staging=thing(staging), names=NAMES, made=True
+        snapshot=thing(snapshot), staging=thing(staging), names=NAMES, made=True, own=True
     )
     assert found.action is action
+
+
+def test_the_copy_of_an_earlier_start_goes_also_where_its_source_is_gone() -> None:
+    found = decide_database(
+        snapshot=thing("available"),
+        staging=thing("available"),
+        names=NAMES,
+        made=False,
+        own=True,
+    )
+    assert found.action is DatabaseAction.REMOVE
 
 
 @pytest.mark.parametrize(
@@ -56,7 +69,7 @@ def test_a_snapshot_is_made_by_way_of_a_copy(
 def test_a_snapshot_that_exists_is_only_waited_for(snapshot: str, action: DatabaseAction) -> None:
     """Nothing is made, and no copy is removed that another restore may have made."""
     found = decide_database(
-        snapshot=thing(snapshot), staging=thing("available"), names=NAMES, made=False
+        snapshot=thing(snapshot), staging=thing("available"), names=NAMES, made=False, own=False
     )
     assert found.action is action
 

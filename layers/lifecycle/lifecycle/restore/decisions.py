@@ -41,17 +41,21 @@ class DatabaseDecision:
 
 
 def decide_database(
-    *, snapshot: Thing, staging: Thing, names: tuple[str, str], made: bool
+    *, snapshot: Thing, staging: Thing, names: tuple[str, str], made: bool, own: bool
 ) -> DatabaseDecision:
     """Decide from the snapshot that the stack is to restore, and the copy it is taken of.
 
     ``names`` are those of both; ``made`` is true where the restore makes the snapshot, false where
-    an existing one is restored as it is.
+    an existing one is restored as it is. ``own``: it is one that this restore or an earlier start
+    of it has made, so that the copy is as well.
     """
     name, copy = names
     if snapshot.status == "available":
-        if made and staging.status == "available":
+        if own and staging.status == "available":
             return DatabaseDecision(DatabaseAction.REMOVE, f"snapshot {name} is available")
+        if own and staging.status in _TURNING - {"deleting"}:
+            reason = f"the copy {copy} is {staging.status}, before it can be deleted"
+            return DatabaseDecision(DatabaseAction.WAIT, reason)
         return DatabaseDecision(DatabaseAction.DONE, f"snapshot {name} is available")
     if snapshot.status == "creating":
         return DatabaseDecision(DatabaseAction.WAIT, f"snapshot {name} is being created")

@@ -54,6 +54,7 @@ class DatabaseRestorer:
             staging=self.databases.database(staging),
             names=(snapshot, staging),
             made=made,
+            own=bool(target["databaseAt"]),
         )
         self.journal.look(operation, DATABASE_RESTORED, decision.reason)
         labels = self._tags(operation, target)
