@@ -180,7 +180,9 @@ def test_a_moment_and_a_backup(machine: Restore) -> None:
     result = machine.run(to=written(to))
     assert result.status == "SUCCEEDED", result.cause
     assert result.output["restored"]["backup"] == 96
-    result = machine.run(2, backup=98)
+    plan = machine.run(2, backup=98, dryRun=True).output["plan"]
+    assert any("It is restored by its id" in one for one in plan["warnings"])
+    result = machine.run(3, backup=98)
     assert result.status == "SUCCEEDED", result.cause
     settled(machine, generation="3")
 

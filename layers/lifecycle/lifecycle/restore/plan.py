@@ -267,6 +267,12 @@ def _warnings(target: Target, requested: datetime | None, around: Around) -> lis
             f"{target.generation}): the restore continues there, and what brokers have done since "
             "stays."
         )
+    if target.by_id:
+        # https://github.com/camunda/camunda/issues/51048
+        found.append(
+            "It is restored by its id, with a database of 30 seconds before: a Camunda of before "
+            "May 2026 does not export what came between again, so that searches lack it."
+        )
     if requested is not None and requested > target.at:
         found.append(
             f"{written(requested)} was requested: the newest backup before it is "
