@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from lifecycle.cluster.names import is_cluster_name
+from lifecycle.cluster.names import is_cluster_name, is_new_cluster_name
 from lifecycle.cluster.trial import is_rehearsal_trial, rehearsal_trial
 from lifecycle.errors import SecondApproverRequired
 from lifecycle.operation.approval import OF_REHEARSAL, Reviewed
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from lifecycle.operation.model import Operation
 
 
-@pytest.mark.parametrize("cluster", ["ab", "demo", "a-cluster-of-nineteen"[:19], "ten-chars-x"])
+@pytest.mark.parametrize(
+    "cluster", ["ab", "demo", "a-cluster-of-nineteen"[:19], "ten-chars-x", "a--b"]
+)
 def test_a_trial_has_the_name_of_a_cluster_and_never_its_own(cluster: str) -> None:
     name = rehearsal_trial(cluster)
-    assert is_cluster_name(name)
+    assert is_new_cluster_name(name)
     assert is_rehearsal_trial(name)
     assert not is_rehearsal_trial(cluster)
     assert name != cluster

@@ -410,3 +410,25 @@ def test_a_living_cluster_keeps_the_brokers_it_was_made_with() -> None:
     present = {"Brokers": "6", "ReplicationFactor": "3", "Partitions": "3"}
     raw = {"clusterName": "demo", "parameters": {"LogRetentionDays": 90}}
     read_provision_request(raw, in_clear(), present)
+
+
+@pytest.mark.parametrize("name", ["a--b", "demo-", "a---b-c"])
+def test_a_new_cluster_has_no_name_that_rds_refuses(name: str) -> None:
+    found = problems_of({"clusterName": name, "parameters": {}})
+    assert "two hyphens in a row" in found["clusterName"]["allowed"]
+    with pytest.raises(InvalidRequest) as caught:
+        read_plan_request({"clusterName": name, "provision": {"parameters": {}}}, in_clear())
+    assert [one["field"] for one in caught.value.problems] == ["clusterName"]
+    # One that there is can be changed, scaled and removed.
+    provision = {"clusterName": name, "parameters": {"LogRetentionDays": 30}}
+    assert read_provision_request(provision, in_clear(), DEFAULTS).cluster == name
+    plan = {"clusterName": name, "provision": {"parameters": {"LogRetentionDays": 30}}}
+    assert read_plan_request(plan, in_clear(), DEFAULTS).cluster == name
+    for verb, goal in (("scale", {"count": 5}), ("teardown", {})):
+        raw = {"clusterName": name, verb: goal}
+        assert read_plan_request(raw, in_clear(), {}).cluster == name
+
+
+@pytest.mark.parametrize("name", ["a-b", "demo", "a-1-b"])
+def test_a_new_cluster_may_have_single_hyphens(name: str) -> None:
+    assert read_provision_request({"clusterName": name, "parameters": {}}, in_clear())

@@ -369,6 +369,11 @@ def test_names_are_those_that_rds_takes() -> None:
         assert "--" not in name
         assert not name.endswith("-")
     assert target.snapshot != target.staging
+    hyphens = chosen(
+        RestoreRequest("a--b-", backup=99), present=replace(PRESENT, stack="control-a--b-")
+    )
+    assert hyphens.snapshot.startswith("control-a-b-restore-")
+    assert hyphens.staging.startswith("control-a-b-staging-")
 
 
 def test_without_a_moment_what_aurora_does_not_reach_yet_is_left_out() -> None:

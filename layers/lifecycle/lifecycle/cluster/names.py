@@ -13,6 +13,10 @@ CLUSTER_NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,18}")
 CLUSTER_NAME_RULE: Final = (
     "2 to 19 characters: lower-case letters, digits and hyphens, starting with a letter"
 )
+NEW_CLUSTER_RULE: Final = (
+    f"{CLUSTER_NAME_RULE}; for a new cluster without two hyphens in a row or one at the end, which "
+    "RDS refuses in the names of databases and snapshots"
+)
 CONTROL_STACK_NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,31}")
 CONTROL_STACK_RULE: Final = (
     "2 to 32 characters: lower-case letters, digits and hyphens, starting with a letter"
@@ -32,6 +36,16 @@ TAG_CLUSTER: Final = "camunda:cluster"
 def is_cluster_name(value: object) -> bool:
     """Return whether ``value`` may name a cluster."""
     return isinstance(value, str) and CLUSTER_NAME.fullmatch(value) is not None
+
+
+def is_new_cluster_name(value: object) -> bool:
+    """Return whether ``value`` may name a cluster that does not exist yet.
+
+    Its databases and snapshots are named after it, and RDS takes no two hyphens in a row. Clusters
+    that have such names, as adopted ones may, keep them.
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBClusterSnapshot.html
+    """
+    return is_cluster_name(value) and "--" not in f"{value}-"
 
 
 def is_console_role(role: str, control_stack: str) -> bool:

@@ -77,7 +77,8 @@ def tags(parameters: Mapping[str, str]) -> dict[str, str]:
 def rehearsal_trial(cluster: str) -> str:
     """Name the trial into which a cluster's backup is restored: one for each cluster."""
     digest = hashlib.sha256(cluster.encode()).hexdigest()[:_DIGEST]
-    return f"{cluster[:_BEGINNING].rstrip('-')}-rh-{digest}"
+    # A name of a new cluster has no two hyphens in a row.
+    return re.sub("-{2,}", "-", f"{cluster[:_BEGINNING]}-rh-{digest}")
 
 
 def is_rehearsal_trial(cluster: str) -> bool:

@@ -14,7 +14,12 @@ from lifecycle.cluster import backups, front_door, maintenance_window, ways_in
 from lifecycle.cluster import tags as tag_rules
 from lifecycle.cluster.authentication import way_in
 from lifecycle.cluster.broker_memory import WORKSPACE, least_memory, of_task, too_little
-from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
+from lifecycle.cluster.names import (
+    CLUSTER_NAME_RULE,
+    NEW_CLUSTER_RULE,
+    is_cluster_name,
+    is_new_cluster_name,
+)
 from lifecycle.cluster.parameters import cluster_environment
 from lifecycle.cluster.trial import FIXED, is_trial, trial_parameters
 from lifecycle.cluster.trial import PARAMETER as TRIAL
@@ -158,8 +163,7 @@ def read_provision_request(
         raise invalid([Problem("(input)", raw, "a JSON object with clusterName and parameters")])
     problems = _unknown_fields(raw, PROVISION_FIELDS)
     cluster = raw.get("clusterName")
-    if not is_cluster_name(cluster):
-        problems.append(Problem("clusterName", cluster, CLUSTER_NAME_RULE))
+    problems += _wrong_name(cluster, creates=not present)
     on_failure = raw.get("onStartFailure", "stop")
     if on_failure not in ON_START_FAILURE:
         problems.append(Problem("onStartFailure", on_failure, " or ".join(ON_START_FAILURE)))
@@ -238,8 +242,7 @@ def read_plan_request(
         raise invalid([Problem("(input)", raw, "a JSON object with clusterName and provision")])
     problems = _unknown_fields(raw, PLAN_FIELDS)
     cluster = raw.get("clusterName")
-    if not is_cluster_name(cluster):
-        problems.append(Problem("clusterName", cluster, CLUSTER_NAME_RULE))
+    problems += _wrong_name(cluster, creates="provision" in raw and not present)
     planned = [name for name in _PLANNED if name in raw]
     if len(planned) != 1:
         rule = "exactly one of provision, scale and teardown"
@@ -290,6 +293,14 @@ def read_plan_request(
         tags=tags,
         settings=settings,
     )
+
+
+def _wrong_name(cluster: object, *, creates: bool) -> list[Problem]:
+    if not is_cluster_name(cluster):
+        return [Problem("clusterName", cluster, CLUSTER_NAME_RULE)]
+    if creates and not is_new_cluster_name(cluster):
+        return [Problem("clusterName", cluster, NEW_CLUSTER_RULE)]
+    return []
 
 
 def _read_scale(given: object) -> tuple[ScaleGoal, list[Problem]]:

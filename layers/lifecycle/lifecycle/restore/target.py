@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -528,11 +529,13 @@ def lifetimes(database: DatabaseFound, present: Present) -> Lifetimes:
 def _name(present: Present, kind: str, generation: int, checkpoint: Checkpoint) -> str:
     """Name what a restore of the data with that number makes: a repetition finds it.
 
-    It begins as all names of the control plane do, which is what the policies compare.
+    It begins as all names of the control plane do, which is what the policies compare. RDS takes no
+    two hyphens in a row, which the name of a cluster may have.
     """
     key = hashlib.sha256(f"{checkpoint.backup}/{written(checkpoint.at)}".encode()).hexdigest()
     suffix = f"-{kind}-{generation}-{key[:_DIGEST]}"
-    return present.stack[: _LONGEST_NAME - len(suffix)].rstrip("-") + suffix
+    stack = re.sub("-{2,}", "-", present.stack)
+    return stack[: _LONGEST_NAME - len(suffix)].rstrip("-") + suffix
 
 
 @dataclass(frozen=True, slots=True)
