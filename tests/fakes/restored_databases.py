@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.errors import AwsUnavailable, RestoreRefused
-from lifecycle.restore.ports import RestoreTask, Thing, UserSecret
+from lifecycle.restore.ports import RangesSeen, RestoreTask, Thing, UserSecret
 from lifecycle.restore.target import DatabaseFound, SnapshotFound, Window
 
 if TYPE_CHECKING:
@@ -148,15 +148,16 @@ class FakeUserSecrets:
 
 @dataclass
 class FakeRanges:
-    """What the brokers return of their ranges."""
+    """What the brokers return of their ranges, and how many partitions they have."""
 
     ranges: list[Range] = field(default_factory=list)
     problem: str = "no broker answers"
+    partitions: int = 0
 
-    def of(self, cluster: ClusterOutputs) -> tuple[Sequence[Range], str]:
+    def of(self, cluster: ClusterOutputs) -> RangesSeen:
         """Return them."""
         del cluster
-        return self.ranges, "" if self.ranges else self.problem
+        return RangesSeen(self.ranges, "" if self.ranges else self.problem, self.partitions)
 
 
 @dataclass

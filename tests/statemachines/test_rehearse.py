@@ -87,6 +87,19 @@ def test_a_backup_comes_back_and_its_time_is_known(machine: Rehearse) -> None:
     assert machine.world.table.locks == {}
 
 
+def test_after_partitions_were_added_the_trial_has_all_of_them(machine: Rehearse) -> None:
+    """No provisioning since: the stack of the cluster has the number that it was built with."""
+    world = machine.world
+    assert machine.run().status == "SUCCEEDED"
+    asked = world.children.requests["restore"]
+    world.with_backups()
+    world.with_partitions_added()
+    world.ranges.partitions = 6
+    found = world.validator.validate(asked)
+    assert (found["plan"]["backup"], found["plan"]["partitions"]) == (99, 6)
+    assert found["parameters"]["Partitions"] == "6"
+
+
 def test_a_dry_run_starts_nothing(machine: Rehearse) -> None:
     result = machine.run(dryRun=True)
     assert result.status == "SUCCEEDED", result.cause

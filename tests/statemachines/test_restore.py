@@ -13,7 +13,7 @@ from camunda_ecs import show
 from lifecycle.cluster.freeze import TAG_FROZEN
 from lifecycle.restore.decisions import DATABASE_PATIENCE
 from lifecycle.restore.ports import Thing
-from lifecycle.restore.target import MARGIN, SnapshotFound
+from lifecycle.restore.target import MARGIN, Checkpoint, Range, SnapshotFound
 from lifecycle.times import written
 from rich.console import Console
 
@@ -477,6 +477,98 @@ def test_a_scaled_cluster_comes_back_with_all_its_brokers(machine: Restore) -> N
     assert world.desired["orchestration-cluster"] == 4
 
 
+def stop_all(machine: Restore) -> None:
+    for name in ("orchestration-cluster", "connectors"):
+        machine.world.services.set_count("", name, 0)
+        machine.world.services.settle(name)
+
+
+def answer(machine: Restore, partitions: int, *, since: int = 3) -> None:
+    """Let the brokers return their partitions, those that were added since so many backups."""
+    world, now = machine.world, machine.world.clock.now()
+    world.ranges.partitions = partitions
+    world.ranges.ranges = [
+        Range(one, now - (9 if one <= 3 else since + 1) * QUARTER, now)
+        for one in range(1, partitions + 1)
+    ]
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_after_partitions_were_added_the_newest_backup_is_restored_with_all_of_them(
+    machine: Restore, *, alive: bool
+) -> None:
+    """No provisioning since: the stack has the number that it was built with."""
+    world = machine.world
+    world.with_partitions_added()
+    if alive:
+        answer(machine, 6)
+    else:
+        stop_all(machine)
+    assert world.present["Partitions"] == "3"
+    plan = machine.run(dryRun=True).output["plan"]
+    assert (plan["backup"], plan["partitions"]) == (99, 6)
+    assert any("Partitions of the stack is 3 and becomes 6" in one for one in plan["warnings"])
+    result = machine.run(2)
+    assert result.status == "SUCCEEDED", result.cause
+    assert result.output["restored"]["backup"] == 99
+    # The restore application needs brokers that are configured with the number of the backup.
+    assert world.stacks.stacks[STACK].parameters["Partitions"] == "6"
+    assert world.present["DataGeneration"] == "2"
+
+
+@pytest.mark.parametrize("alive", [True, False])
+@pytest.mark.parametrize("by", ["backup", "to"])
+def test_a_backup_of_before_partitions_were_added_is_refused_with_the_way_to_it(
+    machine: Restore, by: str, *, alive: bool
+) -> None:
+    world = machine.world
+    # So many that those until the moment are all that is read for it.
+    at = world.stored.by_bucket["backups"][-1].at
+    world.stored.by_bucket["backups"] += [
+        Checkpoint(91 - one, at - (one + 1) * QUARTER, 3, (8, 9, 22)) for one in range(20)
+    ]
+    world.with_partitions_added()
+    if alive:
+        answer(machine, 6)
+    else:
+        stop_all(machine)
+    given: dict[str, Any] = (
+        {"backup": 96}
+        if by == "backup"
+        else {"to": written(world.stored.by_bucket["backups"][3].at + timedelta(minutes=1))}
+    )
+    result = machine.run(**given)
+    assert result.error == "RestoreRefused"
+    cause = json.loads(result.cause)
+    assert "it has 3 partitions and the cluster 6" in cause["cause"]
+    assert "a new cluster" in cause["nextStep"]
+    assert "Partitions 3" in cause["nextStep"]
+    assert result.calls == ["ValidateRestore"]
+
+
+def test_partitions_that_only_an_incomplete_backup_has_are_named_in_the_plan(
+    machine: Restore,
+) -> None:
+    stop_all(machine)
+    backups = machine.world.stored.by_bucket["backups"]
+    backups[0] = replace(backups[0], partitions=6, lacks="partition 6 is FAILED")
+    plan = machine.run(dryRun=True).output["plan"]
+    assert (plan["backup"], plan["partitions"]) == (98, 3)
+    (told,) = (one for one in plan["warnings"] if "has 6 partitions" in one)
+    assert told.startswith("Backup 99 of ")
+    assert "(partition 6 is FAILED)" in told
+    assert told.endswith("nothing since then is restored.")
+
+
+def test_without_a_backup_of_all_partitions_nothing_older_is_restored(machine: Restore) -> None:
+    """Partitions were added a moment ago: what there is lacks everything since."""
+    answer(machine, 6)
+    machine.world.ranges.ranges = []
+    result = machine.run()
+    assert result.error == "RestoreRefused"
+    assert "99: it has 3 partitions and the cluster 6" in json.loads(result.cause)["cause"]
+
+
 def test_without_continuous_backups_the_backup_is_restored_by_its_id(machine: Restore) -> None:
     world = machine.world
     stack = world.stacks.stacks[STACK]
@@ -498,7 +590,7 @@ def test_the_command_line_shows_all_of_the_plan_of_a_dry_run(machine: Restore) -
     assert plan["warnings"]
     for text in (
         plan["to"],
-        str(plan["backup"]),
+        f"backup {plan['backup']}, {plan['partitions']} partitions",
         plan["database"]["source"],
         plan["database"]["at"],
         plan["lost"]["text"],

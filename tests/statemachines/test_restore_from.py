@@ -126,6 +126,38 @@ def test_what_cannot_be_done_is_refused_before_anything_is_made(
     assert result.calls == ["ValidateRestore"]
 
 
+def test_the_number_of_before_partitions_were_added_is_not_restored_unasked(
+    machine: NewCluster,
+) -> None:
+    """With the number that its stack was made with, a cluster that is gone would lose hours."""
+    world = machine.world
+    world.with_partitions_added(BUCKET)
+    older = world.stored.by_bucket[BUCKET][3]
+    world.restored.taken["older"] = SnapshotFound("older", older.at - timedelta(minutes=1), 96)
+    world.restored.snapshots["older"] = world.restored.snapshots["control-old-backup"]
+    world.restored.contents["older"] = older.at
+    unnamed: tuple[dict[str, Any], ...] = ({}, {"to": written(world.clock.now())})
+    for given in unnamed:
+        result = machine.run(**given)
+        assert result.error == "RestoreRefused"
+        cause = json.loads(result.cause)
+        assert "parameters.Partitions is 3" in cause["cause"]
+        assert "backup 99 of " in cause["cause"]
+        assert "has 6" in cause["cause"]
+        assert "Give 6" in cause["nextStep"]
+        assert world.stacks.stacks == {}
+    # The backup that is meant, or a moment before that, is restored.
+    at = written(older.at + timedelta(minutes=1))
+    plan = machine.run(dryRun=True, to=at).output["plan"]
+    assert (plan["backup"], plan["partitions"]) == (96, 3)
+    plan = machine.run(dryRun=True, backup=96).output["plan"]
+    assert (plan["backup"], plan["partitions"]) == (96, 3)
+    result = machine.run(parameters={**GIVEN, "Partitions": 6})
+    assert result.status == "SUCCEEDED", result.cause
+    assert result.output["restored"]["backup"] == 99
+    assert world.stacks.stacks[f"{CONTROL}-demo"].parameters["Partitions"] == "6"
+
+
 def test_a_cluster_that_exists_is_not_restored_from_another(machine: NewCluster) -> None:
     assert machine.run().status == "SUCCEEDED"
     world = machine.world

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +150,13 @@ class RestoreWorld(World):
             Checkpoint(100 - one, now - one * QUARTER, 3, (8, 9, 22)) for one in range(1, 9)
         ]
         self.leases.by_bucket["node-ids"] = 3
+
+    def with_partitions_added(self, bucket: str = "backups", *, backups: int = 3) -> None:
+        """Let the cluster have six partitions since so many backups; its stack has three."""
+        self.stored.by_bucket[bucket] = [
+            replace(one, partitions=6) if place < backups else one
+            for place, one in enumerate(self.stored.by_bucket[bucket])
+        ]
 
     def with_kept(self, cluster: str = "old") -> None:
         """Give the account what a teardown of a cluster has kept."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,8 +15,12 @@ from lifecycle.camunda.backup_ranges import (
     thinned,
     unknown_partitions,
 )
-from lifecycle.camunda.backups import BackupRange, read_ranges
-from lifecycle.errors import InvalidResponse
+from lifecycle.camunda.backups import BackupRange, BackupsSeen, backups_payload, read_ranges
+from lifecycle.cluster.contract import ClusterOutputs
+from lifecycle.errors import InvalidResponse, ProbeFailed
+from lifecycle.restore.ranges import ProbedRanges
+
+from tests.fakes.probe import FakeProbe
 
 
 def at(hour: int) -> datetime:
@@ -111,3 +116,40 @@ def test_both_have_what_overlaps(one: Span, other: Span, both: Span) -> None:
 
 def test_what_does_not_overlap_is_empty() -> None:
     assert Span(at(1), at(2)).within(Span(at(3), at(4))).empty
+
+
+class TestOfARestore:
+    """What the function inside the VPC returns of ranges and partitions, for a restore."""
+
+    RANGES = (made(1, 1, 2), made(2, 1, 2))
+
+    def seen(self, **given: Any) -> Any:
+        backups = BackupsSeen(enabled=True, ranges=self.RANGES, partitions=2)
+        answer = {"seen": backups_payload(replace(backups, **given)), "problem": ""}
+        probe = FakeProbe(answers={"backups": answer})
+        return ProbedRanges(lambda: probe).of(ClusterOutputs())
+
+    def test_ranges_of_all_partitions(self) -> None:
+        found = self.seen()
+        assert [one.partition for one in found.ranges] == [1, 2]
+        assert (found.unread, found.partitions) == ("", 2)
+
+    def test_partitions_that_were_just_added_are_known_without_a_range(self) -> None:
+        found = self.seen(partitions=4)
+        assert (list(found.ranges), found.partitions) == ([], 4)
+        assert found.unread == "the brokers return no range of partition 3, 4"
+
+    def test_partitions_that_are_being_added_are_not_known(self) -> None:
+        assert self.seen(partitions=4, adding=True).partitions == 0
+
+    def test_brokers_that_do_not_answer(self) -> None:
+        def fails(*_: object, **__: object) -> Any:
+            raise ProbeFailed("no connection")
+
+        for answer, why in (
+            ({"seen": None, "problem": "no broker answers"}, "no broker answers"),
+            (fails, "no connection"),
+        ):
+            probe = FakeProbe(answers={"backups": answer})
+            found = ProbedRanges(lambda probe=probe: probe).of(ClusterOutputs())  # type: ignore[misc]
+            assert (found.ranges, found.unread, found.partitions) == ((), why, 0)

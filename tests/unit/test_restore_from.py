@@ -32,6 +32,7 @@ from lifecycle.restore.ports import UserSecret
 from lifecycle.restore.request import read_restore_request, reviewed_restore
 from lifecycle.restore.source import TAKEN_OVER, SourceFound
 from lifecycle.restore.target import Checkpoint, Range, Window
+from lifecycle.times import written
 from moto import mock_aws
 
 from tests.support.definitions import ROOT
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from botocore.client import BaseClient
 
+BUCKET = "control-old-backupbucket-1"
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PLAIN = {"AcceptPlaintext": True}
 SIZE = {**PLAIN, "Brokers": 3, "Partitions": 3, "ReplicationFactor": 3}
@@ -256,6 +258,15 @@ def living() -> RestoreWorld:
     return world
 
 
+def answer(world: RestoreWorld) -> None:
+    """Let the source's brokers return six partitions, three of them for some backups."""
+    now = world.clock.now()
+    world.ranges.partitions = 6
+    world.ranges.ranges = [
+        Range(one, now - (40 if one <= 3 else 4) * QUARTER, now) for one in range(1, 7)
+    ]
+
+
 def validated(world: RestoreWorld, **asked: Any) -> dict[str, Any]:
     given = {"clusterName": "demo", "confirm": "demo", "from": "old", "parameters": PLAIN}
     return world.validator.validate({**given, **asked})
@@ -331,6 +342,47 @@ class TestOfALivingCluster:
         assert parameters["ContinuousBackup"] == "true"
         assert parameters["Partitions"] == living.stacks.defaults["Partitions"]
         assert parameters["Connectors"] == "0"
+
+    @pytest.mark.parametrize("alive", [True, False])
+    def test_partitions_are_those_that_the_source_has_now(
+        self, living: RestoreWorld, *, alive: bool
+    ) -> None:
+        """They were added since its stack was made; without its brokers, its backups show it."""
+        living.with_partitions_added(BUCKET)
+        if alive:
+            answer(living)
+        else:
+            living.ranges.ranges = []
+        found = validated(living, parameters={**PLAIN, "Trial": True}, backup=99)
+        assert found["parameters"]["Partitions"] == "6"
+        assert (found["plan"]["backup"], found["plan"]["partitions"]) == (99, 6)
+
+    @pytest.mark.parametrize("alive", [True, False])
+    def test_fewer_partitions_than_it_has_now_are_restored_only_by_name(
+        self, living: RestoreWorld, *, alive: bool
+    ) -> None:
+        at = living.stored.by_bucket[BUCKET][-1].at
+        living.stored.by_bucket[BUCKET] += [
+            Checkpoint(91 - one, at - (one + 1) * QUARTER, 3, (8, 9, 22)) for one in range(20)
+        ]
+        living.with_partitions_added(BUCKET)
+        if alive:
+            answer(living)
+        else:
+            living.ranges.ranges = []
+        before = written(living.stored.by_bucket[BUCKET][3].at)
+        by_name: tuple[dict[str, Any], ...] = ({"backup": 96}, {"to": before})
+        for asked in by_name:
+            with pytest.raises(RestoreRefused, match="3 partitions and the cluster 6") as caught:
+                validated(living, **asked)
+            assert "Partitions 3" in caught.value.next_step
+        three = {**PLAIN, "Partitions": 3}
+        with pytest.raises(RestoreRefused, match=r"parameters.Partitions is 3, and .* has 6"):
+            validated(living, parameters=three)
+        # Ranges of partitions that the backup lacks show no gap of it.
+        for asked in by_name:
+            found = validated(living, parameters=three, **asked)
+            assert (found["plan"]["backup"], found["parameters"]["Partitions"]) == (96, "3")
 
     def test_a_living_cluster_is_not_made_of_its_own_backups(self, living: RestoreWorld) -> None:
         with pytest.raises(RestoreRefused, match="Cluster old exists"):

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from lifecycle.errors import RestoreRefused
 from lifecycle.restore.engines import refuse_other_engine
+from lifecycle.restore.partitions import partitions_now
 from lifecycle.restore.request import RestoreRequest
 from lifecycle.restore.target import (
     MARGIN,
@@ -24,6 +25,7 @@ from lifecycle.times import written
 
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
+MINUTE = timedelta(minutes=1)
 DATABASE = "control-demo-databasecluster-0a1b2c"
 PRESENT = Present(
     stack="control-demo",
@@ -120,6 +122,40 @@ def test_an_incomplete_backup_is_refused_by_its_id_with_the_reason() -> None:
     backups = [checkpoint(1, lacks="partition 2 is failed"), checkpoint(2)]
     told = refusal(RestoreRequest("demo", backup=99), backups=backups)
     assert told == "Backup 99 cannot be restored: partition 2 is failed."
+
+
+def test_the_newest_complete_backup_shows_how_many_partitions_there_are() -> None:
+    """Without brokers nothing else does: adding partitions does not change the stack."""
+    part = checkpoint(1, partitions=8, lacks="partition 8 is missing")
+    more = [part, checkpoint(2, partitions=6), *BACKUPS[2:]]
+    assert partitions_now(PRESENT, 0, more, CONTINUOUS) == 6
+    assert partitions_now(PRESENT, 0, BACKUPS, CONTINUOUS) == 3
+    assert partitions_now(PRESENT, 0, [], CONTINUOUS) == 3
+    assert partitions_now(PRESENT, 0, [checkpoint(1, partitions=2)], CONTINUOUS) == 3
+    # Brokers know it, whatever is backed up.
+    assert partitions_now(PRESENT, 6, BACKUPS, CONTINUOUS) == 6
+    assert partitions_now(PRESENT, 2, BACKUPS, CONTINUOUS) == 3
+
+
+def test_what_a_restore_left_behind_does_not_show_how_many_partitions_there_are() -> None:
+    """A cluster that was made of a backup with fewer, in a bucket with those since."""
+    present = replace(PRESENT, generation=2, snapshot="made", restored="96")
+    database = DatabaseFound(windows=(replace(WINDOW, created=NOW - 20 * MINUTE),))
+    there = [checkpoint(one, partitions=6) for one in (2, 3)] + [checkpoint(4)]
+    assert partitions_now(present, 0, there, database) == 3
+    assert partitions_now(present, 0, [checkpoint(1, partitions=6), *there], database) == 6
+
+
+def test_the_brokers_are_configured_with_the_number_of_the_backup() -> None:
+    present = replace(PRESENT, partitions=6)
+    target = chosen(present=present, backups=[checkpoint(1, partitions=6), *BACKUPS[1:]])
+    assert (target.backup, target.partitions) == (99, 6)
+    # None with another number is in its place, whatever of it cannot be restored.
+    late = DatabaseFound(windows=(replace(WINDOW, latest=NOW - 20 * MINUTE),))
+    told = refusal(
+        present=present, backups=[checkpoint(1, partitions=6), *BACKUPS[1:]], database=late
+    )
+    assert "Backup 99" in told
 
 
 def test_another_number_of_partitions_is_refused() -> None:

@@ -305,8 +305,10 @@ def restore_plan(found: Mapping[str, Any]) -> list[Table]:
     if found["kind"] != "restore" or not isinstance(plan, Mapping):
         return []
     lost, database = plan["lost"], plan["database"]
+    number = plan.get("partitions")
+    partitions = f", {number} partitions" if number is not None else ""
     rows = {
-        "brokers go to": f"{plan['to']}, backup {plan['backup']}",
+        "brokers go to": f"{plan['to']}, backup {plan['backup']}{partitions}",
         "database": f"snapshot {database['snapshot']}"
         if database["source"] is None
         else f"{database['source']} as it was at {database['at']}",

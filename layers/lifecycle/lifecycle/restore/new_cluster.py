@@ -16,10 +16,12 @@ from lifecycle.provisioning.request import BOOTSTRAP_PARAMETERS
 from lifecycle.provisioning.validate import as_state, validate_request
 from lifecycle.restore.engines import takes
 from lifecycle.restore.keys import refuse_closed_key
+from lifecycle.restore.partitions import partitions_now
 from lifecycle.restore.plan import RECORDS, measured_by, new_cluster_plan
 from lifecycle.restore.request import FROM
-from lifecycle.restore.target import Present, choose
+from lifecycle.restore.target import Present, choose, last_complete
 from lifecycle.services.images import versions
+from lifecycle.times import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from lifecycle.restore.ports import PastOperations, RestoredDatabases
     from lifecycle.restore.request import RestoreRequest
     from lifecycle.restore.source import SourceFound, Sources
-    from lifecycle.restore.target import Target
+    from lifecycle.restore.target import DatabaseFound, Target
     from lifecycle.services.ports import Services
     from lifecycle.services.registries import Registries
 
@@ -70,10 +72,24 @@ class NewClusterValidator:
         source = self.sources.find(
             request.source,
             until=request.to or now,
+            now=now,
             backup=request.backup,
             without=outputs.get("BackupBucketName", ""),
         )
-        provision = self._parameters(request, source, made)
+        database = self.databases.found(request.source)
+        of = Present(
+            stack=name,
+            partitions=source.partitions,
+            version=None,
+            generation=source.generation,
+            snapshot=source.snapshot,
+            database=source.database,
+            restored=source.restored,
+            since=source.since,
+        )
+        there = partitions_now(of, source.answered, source.newest, database)
+        of = replace(of, partitions=there)
+        provision = self._parameters(request, source, made, there)
         full = {
             **{key: str(one.get("default", "")) for key, one in self.declarations.items()},
             **made,
@@ -88,21 +104,17 @@ class NewClusterValidator:
             database=outputs.get("DatabaseClusterId", ""),
             restored=made.get("RestoredBackup", ""),
         )
+        if not made:
+            _refuse_fewer(request, present.partitions, of, source, database)
         target = choose(
             request,
             present,
             [one for _, one in source.backups],
-            source.ranges,
-            self.databases.found(request.source),
+            # A backup of before partitions were added has no part of those.
+            [one for one in source.ranges if one.partition <= present.partitions],
+            database,
             now=now,
-            of=replace(
-                present,
-                generation=source.generation,
-                snapshot=source.snapshot,
-                database=source.database,
-                restored=source.restored,
-                since=source.since,
-            ),
+            of=of,
             gone=not source.living,
             continuous=full["ContinuousBackup"] == "true",
         )
@@ -144,6 +156,7 @@ class NewClusterValidator:
                 parameters=provision["parameters"],
                 schedule=full["BackupSchedule"],
                 connectors=int(full[CONNECTORS]),
+                newest=source.newest,
                 records=self.past.of_cluster(request.source, RECORDS),
                 rehearsed=measured_by(self.past, request.source),
             ),
@@ -166,9 +179,16 @@ class NewClusterValidator:
             )
 
     def _parameters(
-        self, request: RestoreRequest, source: SourceFound, made: Mapping[str, str]
+        self,
+        request: RestoreRequest,
+        source: SourceFound,
+        made: Mapping[str, str],
+        partitions: int,
     ) -> dict[str, Any]:
-        """Validate the parameters as provisioning does, with those that the source decides."""
+        """Validate the parameters as provisioning does, with those that the source decides.
+
+        ``partitions`` is how many it has: its stack has fewer where they were added since.
+        """
         asked = request.parameters
         problems = []
         if source.living and str(asked.get(CONNECTORS, "0")) != "0":
@@ -194,7 +214,11 @@ class NewClusterValidator:
             raise invalid(problems)
         taken = dict(source.parameters or {})
         if source.living:
-            taken |= {"Brokers": str(source.brokers), CONNECTORS: "0"}
+            taken |= {
+                "Brokers": str(source.brokers),
+                "Partitions": str(partitions),
+                CONNECTORS: "0",
+            }
         # A stack that an earlier start made has them already.
         base = {} if made else {"ContinuousBackup": "true", **taken}
         provision = validate_request(
@@ -243,6 +267,38 @@ class NewClusterValidator:
             return 0
         outputs = stack.outputs
         return self.services.describe(outputs.ecs_cluster, outputs.service_names)[0].desired
+
+
+def _refuse_fewer(
+    request: RestoreRequest,
+    given: int,
+    of: Present,
+    source: SourceFound,
+    database: DatabaseFound,
+) -> None:
+    """Refuse fewer partitions than the source has where no backup is named.
+
+    Of the backups that have so few the newest would be restored, and what came since is lost.
+    ``of`` has how many there are now; how many there were at the moment of the request, the last
+    backup before it shows.
+    """
+    if request.backup is not None:
+        return
+    to = request.to
+    until = [one for _, one in source.backups if to is None or one.at <= to]
+    last = last_complete(of, until, database)
+    shown = last.partitions if last is not None else 0
+    if given >= (of.partitions if to is None else shown):
+        return
+    had = f"{request.source} has {of.partitions}"
+    if last is not None and shown > given:
+        had = f"backup {last.backup} of {written(last.at)}, the newest until then, has {shown}"
+    raise RestoreRefused(
+        f"parameters.Partitions is {given}, and {had}: a new cluster with {given} would be made of "
+        "an older backup, without anything since partitions were added.",
+        next_step=f"Nothing was changed. Give {of.partitions if to is None else shown} as "
+        "Partitions, or name the older backup that is meant as backup.",
+    )
 
 
 def _exists(request: RestoreRequest, why: str) -> RestoreRefused:

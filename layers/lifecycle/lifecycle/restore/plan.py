@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lifecycle.operation.record import Record
     from lifecycle.operation.rehearsal_note import Measured
     from lifecycle.restore.ports import PastOperations
-    from lifecycle.restore.target import Target
+    from lifecycle.restore.target import Checkpoint, Target
 
 # What changes a cluster; the others only read, or restore.
 _CHANGING = frozenset({"provision", "scale", "restart", "rotate"})
@@ -30,7 +30,8 @@ class Around:
     ``records`` are operations of the cluster, newest first; ``schedule`` is BackupSchedule;
     ``unread`` is why the brokers' ranges are not known, empty if they are; ``counts`` is what came
     after the target by kind, ``uncounted`` why some of it is not known; ``brokers`` and
-    ``connectors`` are those that run now; ``rehearsed`` is what rehearsals measured last.
+    ``connectors`` are those that run now; ``partitions`` is the parameter of the stack, 0 for a
+    new one; ``newest`` are the newest backups; ``rehearsed`` is what rehearsals measured last.
     """
 
     now: datetime
@@ -44,6 +45,8 @@ class Around:
     connectors: int
     trial: bool
     former_days: int
+    partitions: int
+    newest: Sequence[Checkpoint] = ()
     rehearsed: Measured | None = None
 
 
@@ -88,6 +91,7 @@ def new_cluster_plan(
     parameters: Mapping[str, str],
     schedule: str,
     connectors: int,
+    newest: Sequence[Checkpoint] = (),
     records: Sequence[Record] = (),
     rehearsed: Measured | None = None,
 ) -> dict[str, Any]:
@@ -109,6 +113,8 @@ def new_cluster_plan(
         connectors=0,
         trial=False,
         former_days=0,
+        partitions=0,
+        newest=newest,
         rehearsed=rehearsed,
     )
     made = _body(target, requested, around)
@@ -150,6 +156,7 @@ def _body(target: Target, requested: datetime | None, around: Around) -> dict[st
     return {
         "to": written(target.at),
         "backup": target.backup,
+        "partitions": target.partitions,
         "database": {
             "snapshot": target.snapshot,
             "source": target.source or None,
@@ -272,6 +279,23 @@ def _warnings(target: Target, requested: datetime | None, around: Around) -> lis
         found.append(
             "It is restored by its id, with a database of 30 seconds before: a Camunda of before "
             "May 2026 does not export what came between again, so that searches lack it."
+        )
+    if around.partitions and around.partitions != target.partitions:
+        found.append(
+            f"The parameter Partitions of the stack is {around.partitions} and becomes "
+            f"{target.partitions}, as the backup has it: partitions were added since the stack was "
+            "changed last."
+        )
+    more = [
+        one
+        for one in around.newest
+        if one.lacks and one.at > target.at and one.partitions > target.partitions
+    ]
+    if more:
+        found.append(
+            f"Backup {more[-1].backup} of {written(more[-1].at)} has {more[-1].partitions} "
+            f"partitions, and is not complete ({more[-1].lacks}): partitions were added after "
+            f"{written(target.at)}, and nothing since then is restored."
         )
     if requested is not None and requested > target.at:
         found.append(

@@ -140,11 +140,24 @@ class RestoreTask:
         return self.status == "STOPPED"
 
 
+@dataclass(frozen=True, slots=True)
+class RangesSeen:
+    """What brokers return: the ranges of all partitions, or none and ``unread``, which is why.
+
+    ``partitions`` is how many there are, 0 where that is not known or is being changed. It may be
+    known without ranges: partitions that were just added have no backup yet.
+    """
+
+    ranges: Sequence[Range] = ()
+    unread: str = ""
+    partitions: int = 0
+
+
 class BrokerRanges(Protocol):
     """Times that the brokers can restore without a gap, as they return them."""
 
-    def of(self, cluster: ClusterOutputs) -> tuple[Sequence[Range], str]:
-        """Return the ranges of all partitions, or none and why they could not be read."""
+    def of(self, cluster: ClusterOutputs) -> RangesSeen:
+        """Return the ranges of all partitions and how many there are, as far as it is known."""
         ...
 
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from lifecycle.camunda.backups import read_backups
 from lifecycle.errors import LifecycleError
+from lifecycle.restore.ports import RangesSeen
 from lifecycle.restore.target import Range
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from lifecycle.camunda.ports import Probe
     from lifecycle.cluster.contract import ClusterOutputs
@@ -22,15 +23,18 @@ class ProbedRanges:
 
     probe: Callable[[], Probe]
 
-    def of(self, cluster: ClusterOutputs) -> tuple[Sequence[Range], str]:
+    def of(self, cluster: ClusterOutputs) -> RangesSeen:
         """Return the ranges of all partitions; a partition without one makes them unknown."""
         try:
             answer = self.probe().query("backups", cluster)
             if answer.get("seen") is None:
-                return (), str(answer.get("problem") or "the brokers do not answer")
+                problem = str(answer.get("problem") or "the brokers do not answer")
+                return RangesSeen(unread=problem)
             seen = read_backups(answer["seen"])
         except LifecycleError as error:
-            return (), error.message
+            return RangesSeen(unread=error.message)
+        # Of a change that is under way, no backup has the number that it leads to.
+        there = 0 if seen.adding else seen.partitions
         found = [
             Range(one.partition, one.start, one.end)
             for one in seen.ranges
@@ -39,5 +43,5 @@ class ProbedRanges:
         unknown = set(range(1, seen.partitions + 1)) - {one.partition for one in found}
         if unknown or not seen.partitions:
             which = ", ".join(map(str, sorted(unknown))) or "any"
-            return (), f"the brokers return no range of partition {which}"
-        return found, ""
+            return RangesSeen((), f"the brokers return no range of partition {which}", there)
+        return RangesSeen(found, "", there)

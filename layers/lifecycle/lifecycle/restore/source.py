@@ -10,6 +10,7 @@ from lifecycle.cluster.names import TAG_CLUSTER
 from lifecycle.cluster.stack import refuse_foreign_services
 from lifecycle.errors import ClusterNotFound
 from lifecycle.kept.discovery import left_behind
+from lifecycle.restore.ports import RangesSeen
 from lifecycle.restore.target import created
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ class SourceFound:
     """What there is to restore from.
 
     ``living``: the cluster has a stack. ``backups`` are the newest with the bucket of each;
-    ``ranges`` those of its brokers, none where ``unread`` is why. ``parameters`` are taken over;
+    ``ranges`` those of its brokers, none where ``unread`` is why. ``partitions`` is what its stack
+    has, ``answered`` what its brokers return, 0 where either is not known; ``newest`` are the
+    newest backups until now. ``parameters`` are taken over;
     ``brokers`` is how many had a node id, 0 where that is not known. ``generation``, ``snapshot``,
     ``database`` and ``restored`` are those of the stack, ``since`` when it was created: a cluster
     that was restored has backups and databases that are not of its present data.
@@ -55,6 +58,9 @@ class SourceFound:
     backups: Sequence[tuple[str, Checkpoint]]
     ranges: Sequence[Range] = ()
     unread: str = ""
+    partitions: int = 0
+    answered: int = 0
+    newest: Sequence[Checkpoint] = ()
     parameters: Mapping[str, str] | None = None
     brokers: int = 0
     generation: int = 1
@@ -89,9 +95,9 @@ class Sources:
     control_stack: str
 
     def find(
-        self, cluster: str, *, until: datetime, backup: int | None, without: str
+        self, cluster: str, *, until: datetime, now: datetime, backup: int | None, without: str
     ) -> SourceFound:
-        """Find a cluster's backups; ``without`` is the bucket of the cluster that they are for.
+        """Find a cluster's backups until then; ``without`` is the bucket of what they are for.
 
         Raises ``ClusterNotFound`` where neither a stack nor a bucket is left, and
         ``StackNotUsable`` for a cluster that something else made.
@@ -106,12 +112,20 @@ class Sources:
         refuse_foreign_services(stack)
         found = self.services.describe(outputs.ecs_cluster, outputs.service_names)
         running = found[0].desired
-        ranges, unread = self.ranges.of(outputs) if running else ((), "no broker runs")
+        seen = self.ranges.of(outputs) if running else RangesSeen(unread="no broker runs")
+        buckets = [outputs.backup_bucket]
+        backups = self._listed(buckets, until, backup)
+        newest = backups
+        if until < now and not seen.partitions:
+            newest = self._listed(buckets, now, None)
         return SourceFound(
             living=True,
-            backups=self._listed([outputs.backup_bucket], until, backup),
-            ranges=ranges,
-            unread=unread,
+            backups=backups,
+            ranges=seen.ranges,
+            unread=seen.unread,
+            partitions=outputs.partitions,
+            answered=seen.partitions,
+            newest=[one for _, one in newest],
             parameters=_taken_over(stack.parameters),
             brokers=self.leases.acquirable(outputs.node_id_bucket) or running or outputs.brokers,
             generation=int(outputs.get("DataGeneration", "1")),
@@ -139,10 +153,12 @@ class Sources:
                 "that was torn down left a bucket with backups.",
                 next_step="List what is left (GET /kept) and check the name.",
             )
+        backups = self._listed(buckets, until, backup)
         return SourceFound(
             living=False,
-            backups=self._listed(buckets, until, backup),
+            backups=backups,
             unread="the cluster has been torn down",
+            newest=[one for _, one in backups],
         )
 
     def _listed(

@@ -145,6 +145,7 @@ class Target:
     data. ``changed`` shows that the stack has been changed to this already, by an earlier start.
     ``by_id``: an earlier restore may have left the backup behind, so that the brokers' ranges do
     not have it, and the restore application would take another one of about that time.
+    ``partitions`` is how many the backup has: the restored brokers are configured with that number.
     ``key`` is the ARN of the key that RDS needs to read what is restored, ``engine`` its version of
     Aurora PostgreSQL; both empty where nothing is restored any more.
     """
@@ -158,6 +159,7 @@ class Target:
     generation: int
     changed: bool
     reason: str
+    partitions: int
     by_id: bool = False
     key: str = ""
     engine: str = ""
@@ -454,6 +456,7 @@ def _target(
         generation=generation + 1,
         changed=changed,
         reason=f"backup {chosen.backup} of {written(chosen.at)}; {source.reason}{how}",
+        partitions=chosen.partitions,
         by_id=by_id,
         key=source.key,
         engine=source.engine,
@@ -577,7 +580,10 @@ def _candidates(
             )
         why = _unfit(found, present)
         if why:
-            raise RestoreRefused(f"Backup {found.backup} cannot be restored: {why}.")
+            raise RestoreRefused(
+                f"Backup {found.backup} cannot be restored: {why}.",
+                next_step=_way_to_other_number([found], present),
+            )
         return (found,)
     fitting = [one for one in ordered if not _unfit(one, present)]
     fitting = [one for one in fitting if _is_covered(one, ranges)]
@@ -595,15 +601,20 @@ def _candidates(
             )
         before = mine
         if not before:
+            earlier = [one for one in ordered if one.at <= request.to]
             first = f", the first of {written(fitting[0].at)}" if fitting else ""
             raise RestoreRefused(
                 f"to is {written(request.to)}; {len(fitting)} backups can be restored{first}, and "
-                f"none is of before that.{_why_not(ordered, present)}"
+                f"none is of before that.{_why_not(earlier, present)}",
+                next_step=_way_to_other_number(earlier, present),
             )
         _refuse_gap(request.to, before[-1], ranges)
         return (before[-1],)
     if not fitting:
-        raise RestoreRefused(f"No backup can be restored.{_why_not(ordered, present)}")
+        raise RestoreRefused(
+            f"No backup can be restored.{_why_not(ordered, present)}",
+            next_step=_way_to_other_number(ordered, present),
+        )
     kept = [one for one in fitting if not behind.has(one)]
     if not kept:
         raise RestoreRefused(
@@ -612,6 +623,31 @@ def _candidates(
             next_step="Nothing was changed. Name one as backup.",
         )
     return kept[::-1]
+
+
+def last_complete(
+    cluster: Present, checkpoints: Sequence[Checkpoint], database: DatabaseFound
+) -> Checkpoint | None:
+    """Return the newest complete backup of a cluster, without what its last restore left behind.
+
+    Camunda adds partitions and never removes one, and adding them does not change the stack. So it
+    shows how many there are where no broker does.
+    """
+    behind = _Behind.of(cluster, database)
+    whole = [one for one in checkpoints if not one.lacks and not behind.has(one)]
+    return max(whole, key=lambda one: one.at, default=None)
+
+
+def _way_to_other_number(ordered: Sequence[Checkpoint], present: Present) -> str | None:
+    """Return how to restore the newest of some backups that is of another number of partitions."""
+    found = next((one for one in reversed(ordered) if not one.lacks and _unfit(one, present)), None)
+    if found is None:
+        return None
+    return (
+        f"Nothing was changed. To restore backup {found.backup}, have it make a new cluster: from, "
+        f"backup {found.backup}, and parameters with Partitions {found.partitions}. Otherwise "
+        "request another moment or backup."
+    )
 
 
 def _unfit(one: Checkpoint, present: Present) -> str:

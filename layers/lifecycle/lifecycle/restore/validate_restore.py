@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.find import find_own_cluster
@@ -10,7 +10,9 @@ from lifecycle.cluster.former_data import FORMER_DAYS
 from lifecycle.cluster.trial import is_trial
 from lifecycle.restore.engines import refuse_other_engine
 from lifecycle.restore.keys import refuse_closed_key
+from lifecycle.restore.partitions import partitions_now
 from lifecycle.restore.plan import RECORDS, Around, finished_by, measured_by, restore_plan
+from lifecycle.restore.ports import RangesSeen
 from lifecycle.restore.request import AGAIN, BACKUP, TO, read_restore_request
 from lifecycle.restore.source import MOST_BACKUPS
 from lifecycle.restore.target import Present, choose, created
@@ -76,20 +78,29 @@ class RestoreValidator:
         outputs = stack.outputs
         found = self.services.describe(outputs.ecs_cluster, outputs.service_names)
         running, connectors = found[0].desired, sum(one.desired for one in found[1:])
-        ranges, unread = self.ranges.of(outputs) if running else ((), "no broker runs")
+        seen = self.ranges.of(outputs) if running else RangesSeen(unread="no broker runs")
         now = self.clock.now()
         records = self.past.of_cluster(request.cluster, RECORDS)
+        listed = self.backups.list(
+            outputs.backup_bucket,
+            until=request.to or now,
+            backup=request.backup,
+            most=MOST_BACKUPS,
+        )
+        newest = listed
+        if request.to is not None and not seen.partitions:
+            newest = self.backups.list(
+                outputs.backup_bucket, until=now, backup=None, most=MOST_BACKUPS
+            )
+        database = self.databases.found(request.cluster)
+        present = _present(stack)
+        there = partitions_now(present, seen.partitions, newest, database)
         target = choose(
             request,
-            _present(stack),
-            self.backups.list(
-                outputs.backup_bucket,
-                until=request.to or now,
-                backup=request.backup,
-                most=MOST_BACKUPS,
-            ),
-            ranges,
-            self.databases.found(request.cluster),
+            replace(present, partitions=there),
+            listed,
+            seen.ranges,
+            database,
             now=now,
             continuous=_continuous(outputs),
             finished=finished_by(records),
@@ -103,7 +114,7 @@ class RestoreValidator:
             now=now,
             records=records,
             schedule=stack.parameters.get("BackupSchedule", _SCHEDULE),
-            unread=unread,
+            unread=seen.unread,
             counts=counted[0],
             uncounted=counted[1],
             brokers=brokers,
@@ -112,6 +123,8 @@ class RestoreValidator:
             trial=is_trial(stack.parameters),
             rehearsed=measured_by(self.past, request.cluster),
             former_days=int(stack.parameters.get("FormerDataDays", FORMER_DAYS)),
+            partitions=outputs.partitions,
+            newest=newest,
         )
         given = raw if isinstance(raw, dict) else {}
         return {
@@ -137,7 +150,7 @@ class RestoreValidator:
                     "DataGeneration": str(target.generation),
                     "RestoredBackup": target.restored,
                     "Brokers": str(brokers),
-                    "Partitions": str(outputs.partitions),
+                    "Partitions": str(target.partitions),
                 },
                 "replace": [] if target.changed else list(REPLACED),
             },
