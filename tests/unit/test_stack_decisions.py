@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from lifecycle.cluster.contract import ClusterOutputs
@@ -20,6 +21,7 @@ from lifecycle.cluster.stack_decisions import (
     refuse_dangerous,
     refuse_protected,
     refuse_unfinished,
+    refuse_unreplaced,
     stack_parameters,
     stack_policy,
 )
@@ -156,6 +158,19 @@ def test_what_brokers_stand_on_and_data_are_never_replaced_or_removed(
 ) -> None:
     with pytest.raises(ChangeSetRefused, match=r"Thing \("):
         refuse_dangerous([ResourceChange(action, "Thing", precious, replacement)])
+
+
+def test_a_restore_whose_data_would_stay_is_refused() -> None:
+    """CloudFormation replaces no database whose SnapshotIdentifier stays."""
+    names = ("DatabaseCluster", "NodeIdBucket")
+    leases = ResourceChange("Modify", "NodeIdBucket", "AWS::S3::Bucket", "True")
+    kept = ResourceChange("Modify", "DatabaseCluster", "AWS::RDS::DBCluster", "False")
+    for changes in ([leases], [leases, kept]):
+        with pytest.raises(ChangeSetRefused, match="would not replace DatabaseCluster"):
+            refuse_unreplaced(changes, names)
+    for seen in ("True", "Conditional"):
+        refuse_unreplaced([leases, replace(kept, replacement=seen)], names)
+    refuse_unreplaced([kept], ())
 
 
 BALANCER = "AWS::ElasticLoadBalancingV2::LoadBalancer"

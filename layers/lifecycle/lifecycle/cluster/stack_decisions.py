@@ -253,7 +253,9 @@ def refuse_unreplaced(changes: Sequence[ResourceChange], named: Collection[str])
 
     Brokers that go back beside a database of later would not fit it.
     """
-    replaced = {one.logical_id for one in changes if one.replacement == "True"}
+    # What comes through a parameter is Conditional where CloudFormation cannot tell before:
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ResourceChange.html
+    replaced = {one.logical_id for one in changes if one.replaces}
     kept = sorted(set(named) - replaced)
     if kept:
         raise ChangeSetRefused(
