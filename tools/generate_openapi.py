@@ -456,8 +456,17 @@ BACKUPS: Schema = opened(
                     },
                     "snapshot": TEXT_OR_NULL,
                     "snapshotAt": TEXT_OR_NULL,
-                    "restorable": {"type": "boolean"},
-                    "why": {**TEXT, "description": "Why it cannot be restored"},
+                    "restorable": {
+                        "type": "boolean",
+                        "description": "Whether a restore of this cluster would take it now",
+                    },
+                    "why": {
+                        **TEXT,
+                        "description": "Why not: it is not complete, it has another number of "
+                        "partitions, it lies in a gap, the cluster's version does not restore it, "
+                        "or no database of before it can be restored, for one that was just taken "
+                        "not yet; empty if it can be restored",
+                    },
                 }
             ),
         },

@@ -30,10 +30,12 @@ from lifecycle.operation.start import OperationStarter
 from lifecycle.operation.steps import STEPS
 from lifecycle.plans.approve import ProvisionApproval
 from lifecycle.plans.read import PlanReader
+from lifecycle.restore.listed import ListedRestores
 from lifecycle.wiring.common import reviewed
 
 from tests.fakes.health_table import FakeHealth
 from tests.fakes.rds import FakeDatabaseBackups, FakeSizes
+from tests.fakes.restored_databases import FakeRestoredDatabases
 from tests.fakes.slots import FakeSlots
 from tests.fakes.stepfunctions import FakeChecks
 from tests.support.beginning import approver
@@ -62,6 +64,7 @@ class ApiWorld:
     identity: dict[str, Any] | None = None
 
     checks: FakeChecks = field(default_factory=FakeChecks)
+    restored: FakeRestoredDatabases = field(default_factory=FakeRestoredDatabases)
     sizes: FakeSizes = field(default_factory=FakeSizes)
     slots: FakeSlots = field(default_factory=FakeSlots)
     reads: FakeSlots = field(default_factory=FakeSlots)
@@ -140,6 +143,7 @@ class ApiWorld:
                 databases=self.databases,
                 sizes=self.sizes,
                 former=self.world.former,
+                restores=ListedRestores(self.restored),
                 region="eu-central-1",
                 control_stack=CONTROL,
                 translate=lambda _: None,

@@ -19,13 +19,15 @@ from lifecycle.camunda.backups import (
 )
 from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.former_data import DatabaseBeside
-from lifecycle.errors import ProbeAsleep
+from lifecycle.errors import AwsUnavailable, ProbeAsleep
+from lifecycle.restore.ports import Thing
+from lifecycle.restore.target import MARGIN, SnapshotFound, Window
 
 from tests.fakes.rds import FakeSizes
 from tests.support.api import ApiWorld, living
 
 NOW = datetime(2026, 3, 8, 12, tzinfo=UTC)
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 def backup(number: int, at: datetime, *, partitions: int = 2, state: str = "COMPLETED") -> Any:
@@ -63,19 +65,18 @@ DATABASE = DatabaseSeen(
 )
 
 
-def test_a_backup_is_restorable_by_its_snapshot_or_within_auroras_window() -> None:
-    found = backups_document(BROKERS, DATABASE)["backups"]
-    assert [(one["id"], one["kind"], one["restorable"]) for one in found] == [
-        (3, "brokers", True),
-        (2, "pair", True),
-        (1, "brokers", False),
+def test_a_backup_is_restorable_unless_a_restore_would_refuse_it() -> None:
+    found = backups_document(BROKERS, DATABASE, {1: "no database"})["backups"]
+    assert [(one["id"], one["kind"], one["restorable"], one["why"]) for one in found] == [
+        (3, "brokers", True, ""),
+        (2, "pair", True, ""),
+        (1, "brokers", False, "no database"),
     ]
-    assert "restored to no time before it" in found[2]["why"]
     assert (found[1]["snapshot"], found[0]["snapshot"]) == ("of-2", None)
 
 
 def test_gaps_and_the_overlap_of_both_are_shown() -> None:
-    found = backups_document(BROKERS, DATABASE)
+    found = backups_document(BROKERS, DATABASE, {})
     assert found["gaps"] == [
         {"partition": 2, "from": "2026-03-05T12:00:00.000Z", "to": "2026-03-06T12:00:00.000Z"}
     ]
@@ -95,14 +96,17 @@ def test_gaps_and_the_overlap_of_both_are_shown() -> None:
     ],
 )
 def test_what_cannot_be_restored_says_why(one: PrimaryBackup, why: str) -> None:
-    (line,) = backups_document(replace(BROKERS, backups=(one,)), DATABASE)["backups"]
+    (line,) = backups_document(replace(BROKERS, backups=(one,)), DATABASE, {})["backups"]
     assert line["restorable"] is False
     assert line["why"].startswith(why)
 
 
-def test_a_snapshot_that_is_not_available_restores_nothing() -> None:
+def test_a_snapshot_that_is_not_available_is_the_reason_where_nothing_else_restores_it() -> None:
     database = replace(DATABASE, snapshots=(snapshot("s", NOW - 2 * HOUR, 3, "failed"),))
-    assert backups_document(BROKERS, database)["backups"][0]["why"] == "its snapshot s is failed"
+    refused = backups_document(BROKERS, database, {3: "no database"})["backups"][0]
+    assert refused["why"] == "its snapshot s is failed"
+    # Continuous backup reaches there.
+    assert backups_document(BROKERS, database, {})["backups"][0]["restorable"]
 
 
 @pytest.mark.parametrize(
@@ -122,10 +126,154 @@ def test_what_is_not_known_or_does_not_overlap_is_no_window(
 
 
 def test_nothing_that_is_not_known_is_restorable() -> None:
-    found = backups_document(BROKERS, None)
+    found = backups_document(BROKERS, None, None)
     assert [one["restorable"] for one in found["backups"]] == [False] * 3
-    assert backups_document(None, None)["backups"] == []
-    assert backups_document(None, DATABASE)["snapshots"] == []
+    assert {one["why"] for one in found["backups"]} == {"the database could not be read"}
+    assert backups_document(None, None, None)["backups"] == []
+    assert backups_document(None, DATABASE, None)["snapshots"] == []
+
+
+class TestWhatARestoreTakes:
+    """The list shows of each backup what a restore of it decides."""
+
+    @pytest.fixture
+    def api(self) -> ApiWorld:
+        world = ApiWorld()
+        living(world)
+        self.stack(world, {})
+        now = world.world.clock.now()
+        self.answer(world, [now - HOUR], since=now - 9 * DAY)
+        world.restored.windows = [Window("database-1", now - 7 * DAY, now - 5 * MINUTE)]
+        return world
+
+    def stack(self, api: ApiWorld, outputs: dict[str, str]) -> None:
+        stack = api.world.stacks.stacks["control-demo"]
+        more = {"DatabaseClusterId": "database-1", "Partitions": "2", **outputs}
+        api.world.stacks.stacks["control-demo"] = replace(
+            stack,
+            outputs=ClusterOutputs({**stack.outputs, **more}),
+            parameters={"CamundaVersion": "8.9.16"},
+        )
+
+    def answer(self, api: ApiWorld, times: list[datetime], **given: Any) -> None:
+        """Let the brokers list backups of these times, the newest first."""
+        since, until = given.pop("since", times[-1]), api.world.clock.now()
+        seen = BackupsSeen(
+            enabled=True,
+            backups=tuple(backup(100 - place, at) for place, at in enumerate(times)),
+            ranges=given.pop(
+                "ranges", (BackupRange(1, since, until), BackupRange(2, since, until))
+            ),
+            partitions=2,
+            **given,
+        )
+        answer = {"seen": backups_payload(seen), "problem": ""}
+        api.world.probe.answers["backups"] = answer
+
+    def listed(self, api: ApiWorld) -> list[str]:
+        answer = api.ask("GET", "/clusters/{name}/backups", name="demo")
+        assert answer.status == 200, answer.document
+        found = answer.document["backups"]
+        assert [one["restorable"] for one in found] == [not one["why"] for one in found]
+        return [one["why"] for one in found]
+
+    def take(self, api: ApiWorld, one: SnapshotFound) -> None:
+        api.restored.taken[one.name] = one
+        api.restored.snapshots[one.name] = Thing("available", {})
+
+    def test_the_newest_when_aurora_has_reached_it(self, api: ApiWorld) -> None:
+        now = api.world.clock.now()
+        latest = now - 5 * MINUTE
+        for at, why in (
+            (now - MINUTE, "Aurora can be restored to it in some minutes"),
+            # RDS restores to before its latest restorable time.
+            (latest + MARGIN, "Aurora can be restored to it in some minutes"),
+            (latest + MARGIN - timedelta(seconds=1), ""),
+        ):
+            self.answer(api, [at])
+            (told,) = self.listed(api)
+            assert told.startswith(why)
+            assert bool(told) == bool(why)
+        # A pair needs no continuous backup.
+        self.answer(api, [now - MINUTE])
+        self.take(api, SnapshotFound("pair", now - 2 * MINUTE, 100, "database-1"))
+        assert self.listed(api) == [""]
+
+    def test_the_database_is_of_half_a_minute_before_the_backup(self, api: ApiWorld) -> None:
+        earliest = api.world.clock.now() - 7 * DAY
+        self.answer(api, [earliest + MARGIN, earliest + MARGIN - timedelta(seconds=1)])
+        first, second = self.listed(api)
+        assert first == ""
+        assert second.startswith("the database can be restored to no time before it")
+
+    def test_what_lies_in_a_gap_of_a_partition(self, api: ApiWorld) -> None:
+        now = api.world.clock.now()
+        ranges = (
+            BackupRange(1, now - 9 * HOUR, now),
+            BackupRange(2, now - 9 * HOUR, now - 6 * HOUR),
+            BackupRange(2, now - 4 * HOUR, now),
+        )
+        times = [now - 3 * HOUR, now - 5 * HOUR, now - 7 * HOUR]
+        self.answer(api, times, ranges=ranges)
+        after, within, before = self.listed(api)
+        assert (after, before) == ("", "")
+        assert "lies in a gap: partition 2 can be restored from" in within
+        # A snapshot changes nothing of that.
+        self.take(api, SnapshotFound("pair", times[1] - MINUTE, 99, "database-1"))
+        assert "lies in a gap" in self.listed(api)[1]
+
+    def test_what_a_former_database_still_covers(self, api: ApiWorld) -> None:
+        """A restore has replaced it; it was in use until the present one was created."""
+        now = api.world.clock.now()
+        replaced = now - 6 * HOUR
+        self.stack(api, {"DataGeneration": "2", "DatabaseSnapshot": "s", "RestoredBackup": "7"})
+        self.answer(api, [now - HOUR, replaced - HOUR, replaced - 2 * DAY])
+        present = Window("database-1", replaced, now - 5 * MINUTE, replaced)
+        api.restored.windows = [present]
+        newest, *older = self.listed(api)
+        assert newest == ""
+        assert all("restored to no time before it" in one for one in older)
+        former = Window("database-0", now - DAY, now - 5 * MINUTE, now - 30 * DAY)
+        api.restored.windows = [present, former]
+        newest, covered, before = self.listed(api)
+        assert (newest, covered) == ("", "")
+        assert "restored to no time before it" in before
+
+    def test_a_version_that_the_cluster_does_not_restore(self, api: ApiWorld) -> None:
+        stack = api.world.stacks.stacks["control-demo"]
+        parameters = {"CamundaVersion": "8.11.0"}
+        api.world.stacks.stacks["control-demo"] = replace(stack, parameters=parameters)
+        (told,) = self.listed(api)
+        assert "is of 8.9.16 and the cluster runs 8.11.0" in told
+
+    def test_databases_that_cannot_be_read_leave_it_open(self, api: ApiWorld) -> None:
+        def fails(cluster: str) -> Any:
+            raise AwsUnavailable(f"RDS does not respond about {cluster}.")
+
+        api.restored.found = fails  # type: ignore[method-assign]
+        answer = api.ask("GET", "/clusters/{name}/backups", name="demo")
+        assert [one["why"] for one in answer.document["backups"]] == [
+            "the database could not be read"
+        ]
+        assert answer.document["unreachable"] == [
+            {"part": "databases to restore from", "reason": "RDS does not respond about demo."}
+        ]
+
+    def test_brokers_that_return_no_version_have_nothing_held_against_them(
+        self, api: ApiWorld
+    ) -> None:
+        at = api.world.clock.now() - HOUR
+        parts = tuple(PartOfBackup(one, "COMPLETED", at) for one in (1, 2))
+        ranges = (BackupRange(1, at, at), BackupRange(2, at, at))
+        seen = BackupsSeen(
+            enabled=True,
+            backups=(PrimaryBackup(1, "COMPLETED", parts),),
+            ranges=ranges,
+            partitions=2,
+        )
+        answer = {"seen": backups_payload(seen), "problem": ""}
+        api.world.probe.answers["backups"] = answer
+        assert self.listed(api) == [""]
 
 
 class TestRoutes:

@@ -17,6 +17,7 @@ from lifecycle.camunda.backups import COMPLETED
 from lifecycle.times import written
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from lifecycle.backup.ports import DatabaseSeen, SnapshotSeen
@@ -26,8 +27,14 @@ PAIR: Final = "pair"
 BROKERS: Final = "brokers"
 
 
-def backups_document(brokers: BackupsSeen | None, database: DatabaseSeen | None) -> dict[str, Any]:
+def backups_document(
+    brokers: BackupsSeen | None,
+    database: DatabaseSeen | None,
+    refusals: Mapping[int, str] | None,
+) -> dict[str, Any]:
     """Return what ``GET /clusters/{name}/backups`` shows; null for what is not known.
+
+    ``refusals`` are what a restore decides of complete backups, by id, None where it is not known.
 
     ``backups``, the newest first: ``id``, ``state``, ``at``, ``partitions``, ``version``, ``kind``
     (``pair`` with a snapshot, ``brokers`` without), ``size`` (null: Camunda returns none),
@@ -41,7 +48,7 @@ def backups_document(brokers: BackupsSeen | None, database: DatabaseSeen | None)
     seen = brokers.backups if brokers is not None else ()
     span = restorable(brokers, database)
     return {
-        "backups": [_line(one, pairs.get(str(one.id)), brokers, database) for one in seen],
+        "backups": [_line(one, pairs.get(str(one.id)), brokers, refusals) for one in seen],
         "more": len(brokers.older) if brokers is not None else 0,
         "database": {
             "earliest": _at(database.earliest if database is not None else None),
@@ -105,9 +112,9 @@ def _line(
     backup: PrimaryBackup,
     snapshot: SnapshotSeen | None,
     brokers: BackupsSeen | None,
-    database: DatabaseSeen | None,
+    refusals: Mapping[int, str] | None,
 ) -> dict[str, Any]:
-    why = _why_not(backup, snapshot, brokers.partitions if brokers is not None else 0, database)
+    why = _why_not(backup, snapshot, brokers.partitions if brokers is not None else 0, refusals)
     return {
         "id": backup.id,
         "state": backup.state,
@@ -127,7 +134,7 @@ def _why_not(
     backup: PrimaryBackup,
     snapshot: SnapshotSeen | None,
     partitions: int,
-    database: DatabaseSeen | None,
+    refusals: Mapping[int, str] | None,
 ) -> str:
     """Return why a backup cannot be restored; empty where it can."""
     if backup.state != COMPLETED or backup.at is None:
@@ -138,13 +145,12 @@ def _why_not(
             f"it is of {len(backup.parts)} partitions, the cluster has {partitions}: it can be "
             f"restored only into a cluster of {len(backup.parts)}"
         )
-    if snapshot is not None:
-        return "" if snapshot.available else f"its snapshot {snapshot.name} is {snapshot.status}"
-    if database is None:
+    if refusals is None:
         return "the database could not be read"
-    if database.earliest is None or database.earliest > backup.at:
-        return "the database can be restored to no time before it, and no snapshot belongs to it"
-    return ""
+    why = refusals.get(backup.id, "")
+    if why and snapshot is not None and not snapshot.available:
+        return f"its snapshot {snapshot.name} is {snapshot.status}"
+    return why
 
 
 def _at(at: datetime | None) -> str | None:

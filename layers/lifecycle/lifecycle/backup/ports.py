@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from lifecycle.camunda.backups import BackupsSeen
+    from lifecycle.cluster.stack import Stack
+
 
 @dataclass(frozen=True, slots=True)
 class SnapshotSeen:
@@ -87,6 +90,14 @@ class BackupChanges(Protocol):
         self, question: str, cluster: Mapping[str, str], **arguments: object
     ) -> Mapping[str, Any]:
         """Return the answer to ``take`` or ``delete``; see ``BackupChanger``."""
+        ...
+
+
+class RestoreDecisions(Protocol):
+    """What a restore into a cluster decides of the backups that its brokers list."""
+
+    def refusals(self, stack: Stack, seen: BackupsSeen) -> Mapping[int, str]:
+        """Return why it would refuse complete backups, by id; it takes all others."""
         ...
 
 

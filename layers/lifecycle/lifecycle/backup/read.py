@@ -16,9 +16,14 @@ from lifecycle.cluster.prices import backup_cost
 from lifecycle.errors import LifecycleError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from lifecycle.backup.ports import BackupSizes, DatabaseBackups, DatabaseSeen
+    from lifecycle.backup.ports import (
+        BackupSizes,
+        DatabaseBackups,
+        DatabaseSeen,
+        RestoreDecisions,
+    )
     from lifecycle.camunda.backups import BackupsSeen
     from lifecycle.camunda.ports import Probe
     from lifecycle.cluster.contract import ClusterOutputs
@@ -44,6 +49,7 @@ class BackupReader:
     databases: DatabaseBackups
     sizes: BackupSizes
     former: FormerData
+    restores: RestoreDecisions
     region: str
     control_stack: str
     translate: Callable[[Exception], LifecycleError | None]
@@ -61,7 +67,7 @@ class BackupReader:
         brokers = self._brokers(outputs, ids_of_pairs(database), silent)
         return {
             "cluster": cluster,
-            **backups_document(brokers, database),
+            **backups_document(brokers, database, self._refusals(stack, brokers, database, silent)),
             "former": self._former(stack, database, silent),
             "cost": self._cost(outputs, silent),
             "unreachable": silent,
@@ -98,6 +104,20 @@ class BackupReader:
         if found is not None and not found.status:
             silent.append({"part": "database", "reason": "there is no such Aurora cluster"})
         return found
+
+    def _refusals(
+        self,
+        stack: Stack,
+        brokers: BackupsSeen | None,
+        database: DatabaseSeen | None,
+        silent: list[dict[str, str]],
+    ) -> Mapping[int, str] | None:
+        """Return why a restore would refuse backups, None where the database is not known."""
+        if brokers is None or database is None:
+            return None
+        return self._queried(
+            "databases to restore from", silent, lambda: self.restores.refusals(stack, brokers)
+        )
 
     def _former(
         self, stack: Stack, present: DatabaseSeen | None, silent: list[dict[str, str]]

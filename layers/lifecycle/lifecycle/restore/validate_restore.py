@@ -13,10 +13,10 @@ from lifecycle.restore.keys import refuse_closed_key
 from lifecycle.restore.partitions import partitions_now
 from lifecycle.restore.plan import RECORDS, Around, finished_by, measured_by, restore_plan
 from lifecycle.restore.ports import RangesSeen
+from lifecycle.restore.present import is_continuous, present_of
 from lifecycle.restore.request import AGAIN, BACKUP, TO, read_restore_request
 from lifecycle.restore.source import MOST_BACKUPS
-from lifecycle.restore.target import Present, choose, created
-from lifecycle.services.images import versions
+from lifecycle.restore.target import choose
 from lifecycle.times import written
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.cluster.ports import Clock, Stacks
-    from lifecycle.cluster.stack import Stack
     from lifecycle.kept.ports import KeptThings
     from lifecycle.provisioning.ports import NodeIdLeases
     from lifecycle.restore.new_cluster import NewClusterValidator
@@ -93,7 +92,7 @@ class RestoreValidator:
                 outputs.backup_bucket, until=now, backup=None, most=MOST_BACKUPS
             )
         database = self.databases.found(request.cluster)
-        present = _present(stack)
+        present = present_of(stack)
         there = partitions_now(present, seen.partitions, newest, database)
         target = choose(
             request,
@@ -102,7 +101,7 @@ class RestoreValidator:
             seen.ranges,
             database,
             now=now,
-            continuous=_continuous(outputs),
+            continuous=is_continuous(outputs),
             finished=finished_by(records),
         )
         refuse_closed_key(target, self.things)
@@ -143,7 +142,7 @@ class RestoreValidator:
             "copies": "",
             "brokers": brokers,
             "resumes": target.changed and running > 0,
-            "target": _as_state(target, _continuous(outputs)),
+            "target": _as_state(target, is_continuous(outputs)),
             "restored": {
                 "parameters": {
                     "DatabaseSnapshot": target.snapshot,
@@ -174,24 +173,6 @@ class RestoreValidator:
         if target.changed:
             return outputs.brokers
         return self.leases.acquirable(outputs.node_id_bucket) or running or outputs.brokers
-
-
-def _present(stack: Stack) -> Present:
-    outputs = stack.outputs
-    return Present(
-        stack=stack.name,
-        partitions=outputs.partitions,
-        version=versions(stack.parameters).brokers,
-        generation=int(outputs.get("DataGeneration", "1")),
-        snapshot=outputs.get("DatabaseSnapshot", ""),
-        database=outputs.database,
-        restored=outputs.get("RestoredBackup", ""),
-        since=created(stack),
-    )
-
-
-def _continuous(outputs: ClusterOutputs) -> bool:
-    return outputs.get("ContinuousBackup", "true") == "true"
 
 
 def _as_state(target: Target, continuous: bool) -> dict[str, Any]:

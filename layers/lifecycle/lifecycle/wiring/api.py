@@ -127,6 +127,7 @@ def api(function_arn: str) -> Api:
     from lifecycle.adapters.aws.health_table import HealthTable
     from lifecycle.adapters.aws.lambda_probe import LambdaProbe
     from lifecycle.adapters.aws.rds import RdsBackups
+    from lifecycle.adapters.aws.restored_databases import RdsRestoredDatabases
     from lifecycle.adapters.aws.slots import DynamoSlots
     from lifecycle.adapters.aws.stepfunctions import StepFunctionsExecutions
     from lifecycle.api.app import Api
@@ -144,6 +145,7 @@ def api(function_arn: str) -> Api:
     from lifecycle.operation.report_links import ReportLinker
     from lifecycle.operation.resume import OperationResumer
     from lifecycle.plans.read import PlanReader
+    from lifecycle.restore.listed import ListedRestores
 
     control_stack = settings().control_stack
     arns = MachineArns.beside(function_arn, control_stack)
@@ -195,6 +197,7 @@ def api(function_arn: str) -> Api:
             databases=RdsBackups(),
             sizes=CloudWatchBackupSizes(),
             former=former_data(),
+            restores=ListedRestores(RdsRestoredDatabases(control_stack)),
             region=settings().region,
             control_stack=control_stack,
             translate=of_aws,
