@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from lifecycle.errors import RestoreRefused
+from lifecycle.operation.record import Record
+from lifecycle.operation.steps import BROKERS_RESTORED, DATABASE_RESTORED, STACK_BUILT
 from lifecycle.restore.engines import refuse_other_engine
 from lifecycle.restore.partitions import partitions_now
+from lifecycle.restore.plan import last_restore
 from lifecycle.restore.request import RestoreRequest
 from lifecycle.restore.target import (
     MARGIN,
     Checkpoint,
     DatabaseFound,
+    LastRestore,
     Present,
     Range,
     SnapshotFound,
@@ -740,9 +745,11 @@ def test_the_stacks_version_of_aurora_has_to_take_what_is_restored(
 
 # --- several restores ----------------------------------------------------------------------------
 
-FIRST = replace(FORMER, database="first", created=LONG_AGO)
-MIDDLE = Window("middle", NOW - 5 * QUARTER, NOW, NOW - 5 * QUARTER + timedelta(minutes=1))
-LAST = Window("last", NOW, NOW, NOW - QUARTER - timedelta(minutes=1))
+FIRST = replace(FORMER, database="first", created=LONG_AGO, generation=1)
+MIDDLE = Window(
+    "middle", NOW - 5 * QUARTER, NOW, NOW - 5 * QUARTER + timedelta(minutes=1), generation=2
+)
+LAST = Window("last", NOW, NOW, NOW - QUARTER - timedelta(minutes=1), generation=3)
 THIRD = replace(
     PRESENT, database="last", generation=3, snapshot="of-97", restored="97", since=LONG_AGO
 )
@@ -783,10 +790,12 @@ def test_without_a_trace_of_the_middle_one_the_first_was_not_in_use_until_the_la
 
 
 def test_of_a_cluster_that_was_made_of_another_one_no_former_database_is_missing() -> None:
-    second = replace(THIRD, generation=2)
-    known = DatabaseFound(windows=(FIRST, LAST))
-    found = chosen(RestoreRequest("demo", backup=96), present=second, ranges=WHOLE, database=known)
-    assert (found.source, found.by_id) == ("first", False)
+    """Its first database has the number 2; and without tags, nothing shows that one is missing."""
+    request = RestoreRequest("demo", backup=96)
+    for number in (2, 0):
+        known = DatabaseFound(windows=(replace(FIRST, generation=number), LAST))
+        found = chosen(request, present=THIRD, ranges=WHOLE, database=known)
+        assert (found.source, found.by_id) == ("first", False)
 
 
 def test_a_snapshot_of_a_database_that_brokers_never_used_is_named() -> None:
@@ -808,3 +817,98 @@ def test_after_a_restore_that_did_not_end_and_a_teardown_the_way_on_is_named() -
         assert "delete that in RDS" in caught.value.next_step
     found = kept(RestoreRequest("new"), DatabaseFound(snapshots=(pair,)))
     assert (found.backup, found.snapshot, found.by_id) == (99, "pair", False)
+
+
+# --- a restore that has ended --------------------------------------------------------------------
+
+ENDED = LastRestore("demo.restore.1", ended=True)
+TO_99 = replace(SECOND, restored="99")
+
+
+def after(last: LastRestore | None, request: RestoreRequest, **more: Any) -> Target:
+    given = {"backups": BACKUPS, "ranges": WHOLE, "database": BOTH, **more}
+    return choose(
+        request, TO_99, given["backups"], given["ranges"], given["database"], now=NOW, last=last
+    )
+
+
+def test_what_has_ended_is_restored_again_only_by_name() -> None:
+    for request in (RestoreRequest("demo"), RestoreRequest("demo", backup=99)):
+        with pytest.raises(RestoreRefused, match=r"is of backup 99 already: demo\.restore\.1"):
+            after(ENDED, request)
+    again = RestoreRequest("demo", backup=99, again=True)
+    for last in (ENDED, LastRestore(), None):
+        assert (after(last, again).changed, after(last, again).generation) == (False, 3)
+
+
+def test_what_has_not_ended_continues_and_so_does_its_repetition() -> None:
+    begun = LastRestore("demo.restore.1", ended=False)
+    for again in (False, True):
+        found = after(begun, RestoreRequest("demo", backup=99, again=again))
+        assert (found.changed, found.generation) == (True, 2)
+
+
+def test_a_newer_backup_that_aurora_does_not_reach_yet_is_not_replaced_by_what_has_ended() -> None:
+    newer = replace(checkpoint(0), backup=100, at=NOW)
+    late = replace(BOTH, windows=(FORMER, replace(YOUNG, latest=NOW - timedelta(minutes=5))))
+    with pytest.raises(RestoreRefused, match="Backup 100 of"):
+        after(ENDED, RestoreRequest("demo"), backups=[*BACKUPS[:1], newer], database=late)
+
+
+def test_silent_brokers_are_named_before_what_has_ended() -> None:
+    with pytest.raises(RestoreRefused, match="the brokers do not answer"):
+        after(ENDED, RestoreRequest("demo"), ranges=[])
+
+
+def test_a_database_that_brokers_never_used_is_in_the_way_also_after_a_restore() -> None:
+    left = Window("left", NOW, NOW, NOW)
+    there = replace(BOTH, windows=(*BOTH.windows, left))
+    newer = replace(checkpoint(0), backup=100, at=NOW - timedelta(minutes=6))
+    with pytest.raises(RestoreRefused, match="Database left has the tags"):
+        after(ENDED, RestoreRequest("demo"), backups=[*BACKUPS, newer], database=there)
+
+
+def test_snapshots_of_the_present_database_are_never_younger_than_it() -> None:
+    mine = replace(WINDOW, created=LONG_AGO)
+    of_it = SnapshotFound("of-it", NOW, 0, DATABASE, LONG_AGO + timedelta(milliseconds=1))
+    assert chosen(database=DatabaseFound(windows=(mine,), snapshots=(of_it,))).backup == 99
+
+
+def restored(number: int, result: str, *steps: str, changed: str = "then") -> Record:
+    return Record(
+        f"demo.restore.{number}",
+        "demo",
+        "restore",
+        "arn",
+        "then",
+        timeline=[{"step": one, "at": "then"} for one in steps],
+        result=result,
+        changed_at=changed,
+    )
+
+
+DONE = restored(1, "SUCCEEDED", STACK_BUILT)
+EARLY = restored(2, "FAILED", DATABASE_RESTORED)
+LATE = restored(3, "FAILED", DATABASE_RESTORED, STACK_BUILT)
+CONTINUED = restored(4, "SUCCEEDED", BROKERS_RESTORED)
+REFUSED = restored(5, "FAILED", changed="")
+
+
+@pytest.mark.parametrize(
+    ("records", "running", "operation", "ended"),
+    [
+        ([DONE], True, "demo.restore.1", True),
+        # It made nothing of the present data.
+        ([REFUSED, EARLY, DONE], False, "demo.restore.1", True),
+        ([LATE, DONE], True, "demo.restore.3", False),
+        ([REFUSED, CONTINUED, LATE, DONE], False, "demo.restore.4", True),
+        ([EARLY], False, "", None),
+        ([], False, "", None),
+        ([], True, "an earlier operation", True),
+        ([replace(DONE, machine="scale")], False, "", None),
+    ],
+)
+def test_which_restore_made_the_present_data(
+    records: list[Record], running: bool, operation: str, ended: bool | None
+) -> None:
+    assert last_restore(records, running=running) == LastRestore(operation, ended)

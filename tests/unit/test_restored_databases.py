@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 from lifecycle.adapters.aws.restored_databases import RdsRestoredDatabases
+from lifecycle.cluster.names import TAG_GENERATION
 from lifecycle.errors import AwsUnavailable, RestoreRefused
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def test_anything_else_is_raised_as_it_is(rds: Stubber, code: str) -> None:
         take()
 
 
-def test_windows_and_snapshots_have_the_keys_that_encrypt_them(rds: Stubber) -> None:
+def test_windows_and_snapshots_have_their_keys_and_the_number_of_the_data(rds: Stubber) -> None:
     rds.add_response(
         "describe_db_clusters",
         {
@@ -87,7 +88,7 @@ def test_windows_and_snapshots_have_the_keys_that_encrypt_them(rds: Stubber) -> 
                     "EarliestRestorableTime": AT,
                     "LatestRestorableTime": AT,
                     "KmsKeyId": "arn:one",
-                    "TagList": OURS,
+                    "TagList": [*OURS, {"Key": TAG_GENERATION, "Value": "2"}],
                 }
             ]
         },
@@ -101,7 +102,7 @@ def test_windows_and_snapshots_have_the_keys_that_encrypt_them(rds: Stubber) -> 
                     "SnapshotCreateTime": AT,
                     "Status": "available",
                     "KmsKeyId": "arn:two",
-                    "TagList": OURS,
+                    "TagList": [*OURS, {"Key": TAG_GENERATION, "Value": "1"}],
                 }
             ]
         },
@@ -109,3 +110,4 @@ def test_windows_and_snapshots_have_the_keys_that_encrypt_them(rds: Stubber) -> 
     found = RdsRestoredDatabases("control").found("demo")
     assert [one.key for one in found.windows] == ["arn:one"]
     assert [one.key for one in found.snapshots] == ["arn:two"]
+    assert [one.generation for one in (*found.windows, *found.snapshots)] == [2, 1]

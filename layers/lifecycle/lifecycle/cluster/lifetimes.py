@@ -8,7 +8,7 @@ not what the brokers had.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -23,14 +23,13 @@ class Lifetimes:
     """When each database was created, by identifier.
 
     ``present`` is the one that the cluster works with, empty where there is no cluster any more.
-    ``shown`` is given where a database between these is not known any more, so that the creation of
-    the next known one does not show until when a former one was in use: by identifier, until when
-    that is shown otherwise.
+    ``shown`` has former ones whose successor is not known any more, so that the creation of the
+    next known one does not show until when they were in use: until when something else shows it.
     """
 
     created: Mapping[str, datetime]
     present: str = ""
-    shown: Mapping[str, datetime] | None = None
+    shown: Mapping[str, datetime] = field(default_factory=dict)
 
     def until(self, database: str, since: datetime | None) -> datetime | None:
         """Return until when the brokers worked with a database; None for until now.
@@ -46,8 +45,7 @@ class Lifetimes:
         later = [
             at for other, at in self.created.items() if other != database and at > (since or NEVER)
         ]
-        if self.shown is not None:
-            later.append(self.shown.get(database, since or NEVER))
+        later += [self.shown[database]] if database in self.shown else []
         return min(later, default=None)
 
     def began(self, moment: datetime) -> datetime | None:

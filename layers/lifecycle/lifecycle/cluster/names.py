@@ -31,6 +31,8 @@ CONSOLE_GROUPS: Final = ("viewer", "planner", "operator", "administrator")
 """Groups of the console's users, each with the rights of those before it."""
 TAG_CONTROL_PLANE: Final = "camunda:control-plane"
 TAG_CLUSTER: Final = "camunda:cluster"
+TAG_GENERATION: Final = "camunda:data-generation"
+"""Number of a cluster's data, which each restore raises; RDS copies it to snapshots."""
 
 
 def is_cluster_name(value: object) -> bool:

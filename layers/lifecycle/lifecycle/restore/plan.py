@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.backups import restore_minutes
+from lifecycle.operation.steps import STACK_BUILT
+from lifecycle.restore.target import LastRestore
 from lifecycle.times import written
 
 if TYPE_CHECKING:
@@ -50,15 +52,20 @@ class Around:
     rehearsed: Measured | None = None
 
 
-def finished_by(records: Sequence[Record]) -> str:
-    """Return the operation that made the present data, if that succeeded; empty otherwise.
+def last_restore(records: Sequence[Record], *, running: bool) -> LastRestore:
+    """Return the restore that made a cluster's present data, by its operations, newest first.
 
-    ``records`` are operations of the cluster, newest first. One that ended before its first change
-    made nothing.
+    One that did not get as far as its change set made nothing. Where records of the time are gone,
+    brokers that run on the data show that it was an earlier one which has ended.
     """
-    restores = (one for one in records if one.machine == "restore" and one.changed_at)
-    last = next(restores, None)
-    return last.operation_id if last is not None and last.result == "SUCCEEDED" else ""
+    for one in records:
+        if one.machine != "restore" or not one.changed_at:
+            continue
+        if one.result == "SUCCEEDED":
+            return LastRestore(one.operation_id, ended=True)
+        if any(step["step"] == STACK_BUILT for step in one.timeline):
+            return LastRestore(one.operation_id, ended=False)
+    return LastRestore("an earlier operation", ended=True) if running else LastRestore()
 
 
 def measured_by(past: PastOperations, cluster: str) -> Measured | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.backup.decisions import TAG_BACKUP, TAG_PURPOSE
 from lifecycle.cluster.former_data import COPY
-from lifecycle.cluster.names import tags
+from lifecycle.cluster.names import TAG_GENERATION, tags
 from lifecycle.cluster.polling import Wait, next_wait
 from lifecycle.errors import RestoreFailed
 from lifecycle.operation.steps import DATABASE_LOGIN, DATABASE_RESTORED
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from lifecycle.operation.model import Operation
     from lifecycle.restore.ports import RestoredDatabases
 
-TAG_GENERATION: Final = "camunda:data-generation"
 _PASSWORD_PATIENCE: Final = 15 * 60
 
 

@@ -78,7 +78,7 @@ class SnapshotFound:
     ``database`` is the Aurora cluster that it was taken of, and ``created`` when that was created,
     None where RDS does not show it. ``copied`` is true for one that a restore took of its copy: its
     contents are older than it is. ``key`` is the ARN of the key that encrypts it, ``engine`` the
-    version of Aurora PostgreSQL.
+    version of Aurora PostgreSQL, ``generation`` the number of the data (0 without its tag).
     """
 
     name: str
@@ -89,6 +89,7 @@ class SnapshotFound:
     copied: bool = False
     key: str = ""
     engine: str = ""
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Window:
 
     That is from ``earliest`` to before ``latest``. ``created`` is when it was created, None where
     RDS does not show it. ``key`` is the ARN of the key that encrypts it, ``engine`` the version of
-    Aurora PostgreSQL.
+    Aurora PostgreSQL, ``generation`` the number of the data (0 without its tag).
     """
 
     database: str
@@ -106,6 +107,7 @@ class Window:
     created: datetime | None = None
     key: str = ""
     engine: str = ""
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,17 @@ class Present:
     database: str
     restored: str = ""
     since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LastRestore:
+    """The operation that made a cluster's present data, and whether it ended well.
+
+    ``ended`` is False for one that was begun and has not, None where nothing shows it.
+    """
+
+    operation: str = ""
+    ended: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +197,7 @@ def choose(
     of: Present | None = None,
     gone: bool = False,
     continuous: bool = True,
-    finished: str = "",
+    last: LastRestore | None = None,
 ) -> Target:
     """Choose what is restored. Raises ``RestoreRefused`` naming what was given and is allowed.
 
@@ -202,12 +215,13 @@ def choose(
     without ``continuous`` backups, nor where it restores by an id ("When using backup ID restore,
     the RDBMS exporter position is not consulted"): then the database is one of shortly before.
 
-    ``finished`` is the operation that made the present data and succeeded, empty where none did or
-    none is known: then a restore to the same backup continues.
+    ``last`` is the restore that made the present data, None where none is known. One to the same
+    backup continues what has not ended; what has ended is restored once more with ``again`` only.
     """
     is_new = of is not None
     of = of or present
-    if finished and request.again:
+    finished = last.operation if last is not None and last.ended else ""
+    if request.again and (last is None or last.ended is not False):
         present = replace(present, restored="")
     if request.to is not None and request.to > now:
         raise RestoreRefused(
@@ -220,12 +234,13 @@ def choose(
         # A cluster is made once: an earlier start goes on, whatever its source has backed up since.
         candidates = [one for one in candidates if _is_begun(one, present)] or candidates
     if request.backup is None and not ranges:
-        candidates = _of_silent_brokers(request, present, of, candidates)
+        begun = [one for one in candidates if _is_begun(one, present) and not finished]
+        candidates = _of_silent_brokers(request, of, candidates, begun)
     if request.backup is None and gone and not _is_begun(candidates[0], present):
         others = _without(database, present.database)
         began = lifetimes(others, of).began(request.to or now)
         candidates = _of_last_database(candidates, began, others)
-    if not is_new and not any(_is_begun(one, present) for one in candidates):
+    if not is_new and (finished or not any(_is_begun(one, present) for one in candidates)):
         _refuse_younger(present, database)
     if finished and _is_begun(candidates[0], present):
         raise RestoreRefused(
@@ -235,6 +250,7 @@ def choose(
             "it as backup with again true. Otherwise request another moment or backup.",
         )
     newest, *older = candidates
+    older = [one for one in older if not (finished and _is_begun(one, present))]
     at_last = {"gone": gone, "continuous": continuous}
     try:
         return _target(newest, present, of, ranges, database, **at_last)
@@ -266,7 +282,11 @@ def _refuse_younger(present: Present, database: DatabaseFound) -> None:
             "its tags camunda:control-plane and camunda:cluster. Then start the same request "
             "again.",
         )
-    of_it = [one.name for one in snapshots if _is_younger(one.created, since)]
+    of_it = [
+        one.name
+        for one in snapshots
+        if one.database != present.database and _is_younger(one.created, since)
+    ]
     if of_it:
         raise RestoreRefused(
             f"Snapshot {of_it[0]} has the tags of the cluster and is of a database that is younger "
@@ -284,12 +304,14 @@ def _is_younger(created: datetime | None, since: datetime | None) -> bool:
 
 def _of_silent_brokers(
     request: RestoreRequest,
-    present: Present,
     of: Present,
     candidates: Sequence[Checkpoint],
+    begun: Sequence[Checkpoint],
 ) -> Sequence[Checkpoint]:
-    """Return what may be restored without a look at ranges. Raises ``RestoreRefused``."""
-    begun = [one for one in candidates if _is_begun(one, present)]
+    """Return what may be restored without a look at ranges. Raises ``RestoreRefused``.
+
+    ``begun`` is what an earlier start has begun to restore, if it has not ended.
+    """
     if begun and (request.to is None or begun[0] == candidates[0]):
         return begun[:1]
     if of.generation > 1:
@@ -378,7 +400,7 @@ class _Behind:
         last = int(cluster.restored.removesuffix(_BY_ID) or 0)
         former = [at for at in lives.created.values() if at < since]
         # When one made a database that is not known any more, is not known either.
-        former += [since] if lives.shown is not None else []
+        former += [since] if lives.shown else []
         return cls(((since, last), *((at, 0) for at in former)))
 
     def since(self, one: Checkpoint) -> datetime | None:
@@ -509,9 +531,9 @@ def created(stack: Stack) -> datetime | None:
 def lifetimes(database: DatabaseFound, present: Present) -> Lifetimes:
     """Return which database the brokers worked with when.
 
-    The first database of a stack has the number 1, or 2 where it was made of another cluster's, and
-    each restore makes the next one. Where fewer are known, one was deleted without a trace: then a
-    former one counts as in use until the last snapshot of it that was taken for a backup.
+    Each has the number of its data as a tag, and each restore makes the next one. Where that is not
+    known any more, one was deleted without a trace: then the one before it counts as in use until
+    the last snapshot of it that was taken for a backup.
     """
     snapshots = [one for one in database.snapshots if not one.copied]
     created = {one.database: one.created for one in snapshots if one.created}
@@ -519,14 +541,23 @@ def lifetimes(database: DatabaseFound, present: Present) -> Lifetimes:
     if present.generation > 1 and present.database not in created:
         origin = [one.at for one in database.snapshots if one.name == present.snapshot]
         created[present.database] = min(origin, default=NEVER)
-    own = [at for at in created.values() if present.since is None or at >= present.since]
-    if present.generation < 3 or len(own) >= present.generation:
-        return Lifetimes(created, present.database)
-    shown: dict[str, datetime] = {}
-    for one in snapshots:
-        if one.backup:
-            shown[one.database] = max(one.at, shown.get(one.database, NEVER))
-    return Lifetimes(created, present.database, shown)
+    numbers = {one.database: one.generation for one in snapshots}
+    numbers |= {one.database: one.generation for one in database.windows}
+    # Databases of an earlier cluster of the name have numbers of their own.
+    numbers = {
+        name: number
+        for name, number in numbers.items()
+        if number and name in created and (present.since is None or created[name] >= present.since)
+    }
+    last = {
+        name: max(
+            (one.at for one in snapshots if one.database == name and one.backup),
+            default=created[name],
+        )
+        for name, number in numbers.items()
+        if number + 1 < present.generation and number + 1 not in numbers.values()
+    }
+    return Lifetimes(created, present.database, last)
 
 
 def _name(present: Present, kind: str, generation: int, checkpoint: Checkpoint) -> str:

@@ -11,7 +11,7 @@ from lifecycle.cluster.trial import is_trial
 from lifecycle.restore.engines import refuse_other_engine
 from lifecycle.restore.keys import refuse_closed_key
 from lifecycle.restore.partitions import partitions_now
-from lifecycle.restore.plan import RECORDS, Around, finished_by, measured_by, restore_plan
+from lifecycle.restore.plan import RECORDS, Around, last_restore, measured_by, restore_plan
 from lifecycle.restore.ports import RangesSeen
 from lifecycle.restore.present import is_continuous, present_of
 from lifecycle.restore.request import AGAIN, BACKUP, TO, read_restore_request
@@ -102,7 +102,7 @@ class RestoreValidator:
             database,
             now=now,
             continuous=is_continuous(outputs),
-            finished=finished_by(records),
+            last=last_restore(records, running=running > 0),
         )
         refuse_closed_key(target, self.things)
         refuse_other_engine(target, stack.parameters.get("DatabaseEngineVersion", ""))

@@ -90,20 +90,21 @@ class AwsFormerData:
     def delete_database(self, name: str, *, cluster: str, snapshot: str) -> None:
         """Lift the protection (ModifyDBCluster), then delete (DeleteDBCluster).
 
-        Where RDS refuses the deletion, the protection is set again. While RDS takes no change it is
-        not: the next attempt follows soon, and each change makes RDS busy for a while.
+        Where RDS refuses the deletion, the protection is set again, also what an attempt before has
+        lifted. While RDS takes no change it is not: the next attempt follows soon, and each change
+        makes RDS busy for a while.
         """
         api = self._api
-        protected = False
+        ours = False
         try:
             found = self._found(name)
             if found is None or not self._deletable(found, cluster):
                 return
+            ours = True
             if found.get("DeletionProtection"):
                 api.modify_db_cluster(
                     DBClusterIdentifier=name, DeletionProtection=False, ApplyImmediately=True
                 )
-                protected = True
             if snapshot:
                 api.delete_db_cluster(
                     DBClusterIdentifier=name,
@@ -123,7 +124,7 @@ class AwsFormerData:
             if code == _TAKEN and not self._deletable(self._found(name) or {}, cluster):
                 # A repetition of the call, whose first response was lost, finds its own snapshot.
                 return
-            again = self._protect(name) if protected else ""
+            again = self._protect(name) if ours else ""
             if code in _NEXT_STEPS:
                 raise FormerDataNotDeleted(
                     f"Database {name} was not deleted: RDS refuses it"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.adapters.aws.session import client, error_code, error_message
 from lifecycle.backup.decisions import TAG_BACKUP, TAG_PURPOSE
 from lifecycle.cluster.former_data import COPY
-from lifecycle.cluster.names import TAG_CLUSTER, TAG_CONTROL_PLANE
+from lifecycle.cluster.names import TAG_CLUSTER, TAG_CONTROL_PLANE, TAG_GENERATION
 from lifecycle.errors import AwsUnavailable, RestoreRefused
 from lifecycle.restore.ports import Thing
 from lifecycle.restore.target import DatabaseFound, SnapshotFound, Window
@@ -61,6 +61,7 @@ class RdsRestoredDatabases:
                     one.get("ClusterCreateTime"),
                     one.get("KmsKeyId", ""),
                     one.get("EngineVersion", ""),
+                    _number(_tags(one), TAG_GENERATION),
                 )
                 for page in databases
                 for one in page["DBClusters"]
@@ -73,12 +74,13 @@ class RdsRestoredDatabases:
                 SnapshotFound(
                     one["DBClusterSnapshotIdentifier"],
                     one["SnapshotCreateTime"],
-                    _backup(_tags(one)),
+                    _number(_tags(one), TAG_BACKUP),
                     one.get("DBClusterIdentifier", ""),
                     one.get("ClusterCreateTime"),
                     copied=_tags(one).get(TAG_PURPOSE) == COPY,
                     key=one.get("KmsKeyId", ""),
                     engine=one.get("EngineVersion", ""),
+                    generation=_number(_tags(one), TAG_GENERATION),
                 )
                 for page in snapshots
                 for one in page["DBClusterSnapshots"]
@@ -186,8 +188,8 @@ def _has(found: Any, tags: Mapping[str, str]) -> bool:
     return tags.items() <= _tags(found).items()
 
 
-def _backup(tags: Mapping[str, str]) -> int:
-    given = tags.get(TAG_BACKUP, "")
+def _number(tags: Mapping[str, str], name: str) -> int:
+    given = tags.get(name, "")
     return int(given) if given.isdecimal() else 0
 
 
