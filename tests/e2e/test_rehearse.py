@@ -86,6 +86,8 @@ def practice(instance: Instance) -> Iterator[Practice]:
         made.run("teardown", {"clusterName": name, "confirm": name})
 
 
+# A backup, a whole cluster, its restore and its teardown, beside clients at work.
+@pytest.mark.timeout(2 * PATIENCE)
 def test_a_restore_is_rehearsed_while_clients_work(practice: Practice, tmp_path: Path) -> None:
     planned = practice.done("rehearse", dryRun=True)
     assert any(TRIAL in one for one in planned["plan"]["steps"])
