@@ -242,6 +242,8 @@ class Managing(Manage):
 class Restoring(Restore):
     """The restore machine, as the harness drives it: of one backup, to which it goes once."""
 
+    refused_when_done = "RestoreRefused"
+
     def run(self, number: int = 1) -> Result:  # type: ignore[override]
         if number > 1:
             # A restore is refused, with nothing changed, until CloudFormation has finished.

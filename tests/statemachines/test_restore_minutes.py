@@ -26,8 +26,11 @@ def rehearsed(world: RestoreWorld, cluster: str, at: datetime, result: str = "PA
     world.table.note_rehearsal(cluster, note)
 
 
-def minutes(machine: Restore | NewCluster) -> Any:
-    result = machine.run(9, dryRun=True)
+AGAIN = {"backup": 99, "again": True}
+
+
+def minutes(machine: Restore | NewCluster, **asked: Any) -> Any:
+    result = machine.run(9, dryRun=True, **asked)
     assert result.status == "SUCCEEDED", result.cause
     return result.output["plan"]["minutes"]
 
@@ -53,7 +56,7 @@ def test_the_last_restore_is_shown_with_its_time(machine: Restore) -> None:
     assert machine.run().status == "SUCCEEDED"
     ended = world.clock.now()
     world.clock.pass_seconds(7200)
-    found = minutes(machine)
+    found = minutes(machine, **AGAIN)
     last = found["last"]
     assert (last["kind"], last["operationId"]) == ("restore", "demo.restore.1")
     assert last["at"] == written(ended)
@@ -75,10 +78,10 @@ def test_a_rehearsal_after_it_is_shown_in_its_place(machine: Restore) -> None:
     assert "into a cluster that was made for it, took 1 h 5 min" in found["text"]
     assert "(demo.rehearse.1, 3 d ago)." in found["text"]
     assert machine.run().status == "SUCCEEDED"
-    assert minutes(machine)["last"]["kind"] == "restore"
+    assert minutes(machine, **AGAIN)["last"]["kind"] == "restore"
     world.clock.pass_seconds(60)
     rehearsed(world, "demo", world.clock.now())
-    assert minutes(machine)["last"]["kind"] == "rehearsal"
+    assert minutes(machine, **AGAIN)["last"]["kind"] == "rehearsal"
 
 
 def test_one_that_failed_measured_nothing(machine: Restore) -> None:
