@@ -40,7 +40,8 @@ export const planFormer = (name) =>
 export const deleteFormer = (name) =>
   change(`Delete what restores of ${name} have replaced`, "DELETE", cluster(name, "former-data"), { confirm: name }, { typed: name, note: "Former databases are deleted, each after a final snapshot, and buckets of former leases." });
 
-const restored = ({ backup, to }) => ({ ...(backup ? { backup: Number(backup) } : {}), ...(to ? { to } : {}) });
+const restored = ({ backup, to, again }) =>
+  ({ ...(backup ? { backup: Number(backup) } : {}), ...(to ? { to } : {}), ...(again ? { again: true } : {}) });
 
 export const planRestore = (name, given) =>
   change(`Plan a restore of ${name}`, "POST", cluster(name, "restores"), { ...restored(given), dryRun: true }, { note: "A plan changes nothing." });

@@ -116,7 +116,7 @@ function changes(name, body, change, disabled) {
     "Take a backup": () => change(actions.takeBackup(name)),
     Delete: ({ backup }) => change(actions.deleteBackup(name, backup)),
   }, { disabled }))}
-  ${part("Restore", form("Restore a backup", [field("Backup", "backup", { inputmode: "numeric" }), field("Or the newest before", "to")], {
+  ${part("Restore", form("Restore a backup", [field("Backup", "backup", { inputmode: "numeric" }), field("Or the newest before", "to"), html`<label class="check"><input type="checkbox" name="again"> Restore that backup once more</label>`], {
     Plan: (given) => change(actions.planRestore(name, given)),
     Restore: (given) => change(actions.restore(name, given)),
   }, { disabled, note: "Without either, the newest backup. The plan shows what is lost; it changes nothing." }))}

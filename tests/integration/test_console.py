@@ -471,6 +471,7 @@ def test_every_action_is_a_route_of_the_api_with_its_headers_and_its_body(bench:
             a.planFormer("demo"), a.deleteFormer("demo"),
             a.planRestore("demo", { backup: "7", to: "" }), a.restore("demo", {}),
             a.restore("demo", { backup: "", to: "2026-11-30T08:00:00Z" }),
+            a.restore("demo", { backup: "7", to: "", again: "on" }),
             a.planRehearsal("demo"), a.rehearse("demo"),
             a.plan("demo", { teardown: {} }), a.plan("demo", { scale: { count: 4 } }),
             a.plan("demo", { provision: { parameters: {} } }),
@@ -484,7 +485,7 @@ def test_every_action_is_a_route_of_the_api_with_its_headers_and_its_body(bench:
           return all.map((one) => ({ ...a.requestOf(one, known), typed: one.typed || "" }));
         }"""
     )
-    assert len(made) == 33
+    assert len(made) == 34
     for one in made:
         route = "/" + "/".join(one["path"])
         route = re.sub(r"^/clusters/demo", "/clusters/{name}", route)

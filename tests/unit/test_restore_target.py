@@ -814,7 +814,7 @@ def test_after_a_restore_that_did_not_end_and_a_teardown_the_way_on_is_named() -
         with pytest.raises(RestoreRefused) as caught:
             kept(request, DatabaseFound(snapshots=(pair, left)))
         assert "worked with the database of left-final" in caught.value.next_step
-        assert "delete that in RDS" in caught.value.next_step
+        assert "remove the tags" in caught.value.next_step
     found = kept(RestoreRequest("new"), DatabaseFound(snapshots=(pair,)))
     assert (found.backup, found.snapshot, found.by_id) == (99, "pair", False)
 

@@ -355,8 +355,8 @@ def _never_used(chosen: Checkpoint, database: DatabaseFound) -> str:
         return ""
     return (
         f" If no broker ever worked with the database of {', '.join(later[:_LISTED])} (a restore "
-        "that did not end made it, and a teardown kept it), delete that in RDS and start the same "
-        "request again."
+        "that did not end made it, and a teardown kept it), remove the tags camunda:control-plane "
+        "and camunda:cluster of that snapshot and start the same request again."
     )
 
 
