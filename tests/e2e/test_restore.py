@@ -81,8 +81,11 @@ def without_database(site: Returns) -> None:
 
 @pytest.mark.parametrize(
     "destroyed",
-    [(without_data,), (without_database,), (without_data, without_database)],
-    ids=["the data of the brokers", "the database", "both"],
+    [
+        pytest.param((without_data,), id="the data of the brokers", marks=pytest.mark.long),
+        pytest.param((without_database,), id="the database", marks=pytest.mark.long),
+        pytest.param((without_data, without_database), id="both"),
+    ],
 )
 def test_what_is_destroyed_comes_back(
     site: Returns, tmp_path: Path, destroyed: tuple[Callable[[Returns], None], ...]

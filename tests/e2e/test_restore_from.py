@@ -59,6 +59,7 @@ def once(there: dict[Any, list[str]], wanted: set[Any]) -> bool:
     return all(len(there.get(one, ())) == 1 for one in wanted)
 
 
+@pytest.mark.long  # A rehearsal makes such a copy, too.
 def test_a_copy_of_a_cluster_that_runs(origin: Origin, instance: Instance, tmp_path: Path) -> None:
     before = origin.works(tmp_path, 10)
     backup = origin.done("backup", action="take")["backup"]

@@ -105,6 +105,7 @@ def test_stopped_in_the_middle_the_same_request_ends_it(site: Returns, tmp_path:
     assert not since & there
 
 
+@pytest.mark.long
 def test_after_a_rotation_the_present_passwords_are_those_that_log_in(site: Returns) -> None:
     backup = site.done("backup", action="take")["backup"]
     user = site.user
