@@ -135,6 +135,8 @@ def test_brokers_that_do_not_answer_yet_are_waited_for() -> None:
     restored.users.running = False
     with pytest.raises(AssertionError, match="not done"):
         restored.align(looks=200)
+    with pytest.raises(RestoreFailed, match="For 60 minutes no broker answered"):
+        restored.align(looks=400)
     restored.users.running = True
     restored.align()
     assert restored.accepts(Secret.ADMIN)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # Seconds with the same answer. What the brokers export again after a restore may hold the change.
 PATIENCE: Final = 5 * 60
+# FollowStart fails a start that takes too long; once it has ended, it waits for nothing any more.
+UNREACHABLE: Final = 60 * 60
 # Memberships that bring others along come first.
 _KINDS: Final = ("groups", "roles", "tenants")
 _OTHER: Final = "other"
@@ -70,9 +72,14 @@ class RestoredLogins:
         self.journal.hold(operation, "it set passwords of Camunda's users")
         try:
             look = self._look(cluster, done)
-        except ManagementUnavailable:
-            # No broker answers yet: FollowStart decides for how long.
-            return {"status": "WAITING", "memory": {"done": list(done), "waited": None}}
+        except ManagementUnavailable as error:
+            wait = Wait.at("unreachable", now, Wait.read(memory.get("waited")))
+            if wait.lasted(UNREACHABLE, now):
+                raise RestoreFailed(
+                    f"For {UNREACHABLE // 60} minutes no broker answered requests about users: "
+                    f"{error.message.rstrip('.')}."
+                ) from error
+            return {"status": "WAITING", "memory": {"done": list(done), "waited": wait.as_state()}}
         if look is None:
             if done:
                 self.journal.step(operation, CAMUNDA_LOGINS, "Camunda accepts both secrets")
