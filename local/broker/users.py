@@ -6,7 +6,8 @@ environment, with its roles, where there are none of that name; one that exists 
 whatever the environment says (`IdentitySetupInitializer`, `IdentitySetupInitializeProcessor`). A
 login is held to what is exported: a changed password counts a second later, and the former one
 until then. Without partition 1 a login is held to the users that were read last, as it would be
-to the secondary storage.
+to the secondary storage, or to those of the environment where none were; on restored data to none,
+since the secondary storage has users of its time, whatever the environment says.
 
 With `oidc`, bearer tokens of the issuer alone count. Users, clients, groups and mapping rules have
 the roles that the environment gave them, or an administrator later: an initial membership that is
@@ -39,6 +40,8 @@ ADMIN, CONNECTORS, READONLY = "admin", "connectors", "readonly-admin"
 
 _NAMED = re.compile(r"CAMUNDA_SECURITY_INITIALIZATION_USERS_(\d+)_USERNAME")
 _MEMBER = re.compile(r"CAMUNDA_SECURITY_INITIALIZATION_DEFAULTROLES_([A-Z]+)_USERS_\d+")
+_DIRECTORY = "CAMUNDA_DATA_PRIMARYSTORAGE_DIRECTORY"
+_RESTORED = "restored-"
 _UNPROTECTED = "CAMUNDA_SECURITY_AUTHENTICATION_UNPROTECTEDAPI"
 _AUTHORIZATIONS = "CAMUNDA_SECURITY_AUTHORIZATIONS_ENABLED"
 _REMEMBERED_SECONDS = 0.5
@@ -86,6 +89,7 @@ class Users:
                     "password": hash_password(environment.get(f"{prefix}PASSWORD", "")),
                     "roles": sorted(role for user, role in members if user == name),
                 }
+        self._unread = {} if _RESTORED in environment.get(_DIRECTORY, "") else self._initial
         self._initialized = False
         self._last: dict[str, Json] = {}
         self._owners: Json = self._initial_document()
@@ -183,7 +187,7 @@ class Users:
         try:
             return await self.all()
         except (PartitionUnavailable, OutcomeUnknown):
-            return self._last or self._initial
+            return self._last or self._unread
 
     async def _known_owners(self) -> Json:
         try:
