@@ -77,7 +77,7 @@ class Ways(Site):
         return found.status_code == 200
 
     def end_comes(self) -> None:
-        """Let the end of what is open be now, as after minutes in which nobody did anything."""
+        """Let the end of what is open be now, as after minutes without a request."""
         now = datetime.now(UTC)
         tag = [{"Key": OPEN_UNTIL, "Value": f"{now:%Y-%m-%dT%H:%M:%SZ}"}]
         self.client("elbv2").add_tags(ResourceArns=self.listeners, Tags=tag)

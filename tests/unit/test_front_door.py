@@ -1,4 +1,4 @@
-"""Names, certificate and what is in clear: what a request may ask for, and what a plan tells."""
+"""Names, certificate and what is in clear: what a request may contain, and what a plan shows."""
 
 from __future__ import annotations
 

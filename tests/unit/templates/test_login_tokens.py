@@ -1,4 +1,4 @@
-"""From a request to who somebody is: what each kind settles, against tokens as it issues them.
+"""From a request to a principal: what each kind settles, against tokens as it issues them.
 
 The claims are those of the providers' documents: Keycloak's token mappers; Entra's access token
 claims of version 2.0; Cognito's "Understanding the access token". A local broker decides by them.

@@ -51,7 +51,7 @@ class DatabaseBeside:
     def stuck(self) -> str:
         """Why it cannot be deleted, empty where it can, now or in a while.
 
-        One with instances is none that a restore left: somebody works with it.
+        One with instances is none that a restore left: those have none, and clients may use it.
         """
         if self.instances:
             return f"database {self.name} has {self.instances} instances"

@@ -129,7 +129,7 @@ class RestoredLogins:
             users.set_password(admin, current)
             return _Look("the connectors' user gets the value of the secret", Secret.CONNECTORS)
         # The other one may be who the connectors were at that moment. With this one's password,
-        # which nobody else has, it shows its memberships, until it gets one that is not stored.
+        # which no other user has, it shows its memberships, until it gets one that is not stored.
         other = Credentials(next_user(current.username), current.password)
         there = users.account(other)
         if _RETIRED in done:

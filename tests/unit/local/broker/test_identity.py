@@ -1,4 +1,4 @@
-"""What a broker decides about tokens: settings, claims, and who somebody is."""
+"""What a broker decides about tokens: settings, claims, and the principal of each."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def test_claims_name_a_user_or_a_client(
     assert (found.kind, found.name) == (kind, name)
 
 
-def test_claims_that_name_nobody_are_rejected() -> None:
+def test_claims_without_a_principal_are_rejected() -> None:
     with pytest.raises(TokenRejected, match="Neither username claim"):
         principal({"sub": "a"}, settings(username_claim="preferred_username"))
     with pytest.raises(TokenRejected, match="is not a string"):
@@ -241,7 +241,7 @@ def test_groups_of_another_shape_reject_the_token() -> None:
         principal({"sub": "x", "groups": [1]}, settings(groups_claim="groups"))
 
 
-def test_somebody_is_themselves_their_rules_and_their_groups() -> None:
+def test_a_principal_owns_its_name_its_rules_and_its_groups() -> None:
     who = Principal("USER", "a", {"dept": ["ops", "dev"], "level": 3}, ("g",))
     rules = [Rule("r1", "dept", "ops"), Rule("r2", "dept", "hr"), Rule("r3", "level", "3")]
     assert owners(who, rules) == [
