@@ -72,6 +72,7 @@ class TestTaken:
             "camunda:cluster": "demo",
             "camunda:purpose": "backup",
             "camunda:operation": "demo.backup.1",
+            "camunda:data-generation": "1",
             "camunda:backup": str(backup),
         }
 

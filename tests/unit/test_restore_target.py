@@ -25,6 +25,7 @@ from lifecycle.restore.target import (
     Target,
     Window,
     choose,
+    lifetimes,
 )
 from lifecycle.times import written
 
@@ -787,6 +788,16 @@ def test_without_a_trace_of_the_middle_one_the_first_was_not_in_use_until_the_la
     pair = RestoreRequest("demo", backup=96)
     found = chosen(pair, present=replace(THIRD, restored="99"), ranges=WHOLE, database=known)
     assert (found.snapshot, found.by_id) == ("late", True)
+
+
+def test_a_snapshot_without_the_number_does_not_hide_that_of_another_one() -> None:
+    """RDS copies no tags to a snapshot that is requested with tags of its own."""
+    marked = SnapshotFound("final", NOW - 4 * QUARTER, 0, "first", LONG_AGO, generation=1)
+    plain = SnapshotFound("backup", NOW - 7 * QUARTER, 93, "first", LONG_AGO)
+    cluster = replace(THIRD, restored="99")
+    for snapshots in ((marked, plain), (plain, marked)):
+        lives = lifetimes(DatabaseFound(windows=(LAST,), snapshots=snapshots), cluster)
+        assert lives.until("first", LONG_AGO) == plain.at
 
 
 def test_of_a_cluster_that_was_made_of_another_one_no_former_database_is_missing() -> None:

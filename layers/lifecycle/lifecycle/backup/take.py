@@ -19,7 +19,7 @@ from lifecycle.backup.decisions import (
     snapshot_name,
 )
 from lifecycle.camunda.backups import read_backups
-from lifecycle.cluster.names import tags
+from lifecycle.cluster.names import TAG_GENERATION, tags
 from lifecycle.errors import BackupFailed, BackupRefused, LifecycleError, ProbeAsleep
 from lifecycle.operation.steps import BACKUP
 from lifecycle.preflight.backup_gate import ACCEPT, good_until
@@ -93,7 +93,11 @@ class BackupTaker:
         kept = decision.memory
         if decision.action is Action.SNAPSHOT:
             self.journal.step(operation, BACKUP, f"taking {decision.reason}")
-            marks = {TAG_PURPOSE: PURPOSE, TAG_OPERATION: operation.operation_id}
+            marks = {
+                TAG_PURPOSE: PURPOSE,
+                TAG_OPERATION: operation.operation_id,
+                TAG_GENERATION: cluster.get("DataGeneration", "1"),
+            }
             everything = {**tags(self.control_stack, operation.cluster), **marks}
             self.databases.snapshot(cluster.database, seen.name, everything)
         elif decision.action is Action.BACK_UP:

@@ -32,7 +32,12 @@ CONSOLE_GROUPS: Final = ("viewer", "planner", "operator", "administrator")
 TAG_CONTROL_PLANE: Final = "camunda:control-plane"
 TAG_CLUSTER: Final = "camunda:cluster"
 TAG_GENERATION: Final = "camunda:data-generation"
-"""Number of a cluster's data, which each restore raises; RDS copies it to snapshots."""
+"""Number of a cluster's data, which each restore raises; its databases and their snapshots have it.
+
+RDS copies the tags of a database to its automated and final snapshots (``CopyTagsToSnapshot``), and
+to none that is requested with tags of its own:
+https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_Tagging.html
+"""
 
 
 def is_cluster_name(value: object) -> bool:

@@ -541,8 +541,12 @@ def lifetimes(database: DatabaseFound, present: Present) -> Lifetimes:
     if present.generation > 1 and present.database not in created:
         origin = [one.at for one in database.snapshots if one.name == present.snapshot]
         created[present.database] = min(origin, default=NEVER)
-    numbers = {one.database: one.generation for one in snapshots}
-    numbers |= {one.database: one.generation for one in database.windows}
+    numbers: dict[str, int] = {}
+    marked = [(one.database, one.generation) for one in snapshots]
+    marked += [(one.database, one.generation) for one in database.windows]
+    for name, number in marked:
+        # A snapshot of before the tag has none; all of one database have the same otherwise.
+        numbers[name] = max(number, numbers.get(name, 0))
     # Databases of an earlier cluster of the name have numbers of their own.
     numbers = {
         name: number
