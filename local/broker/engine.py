@@ -94,6 +94,7 @@ def empty() -> Json:
     """Give the data of a partition in which nothing has happened."""
     return {
         "position": 0,
+        "time": 0,
         "counter": 0,
         "exported": 0,
         "log": [],
@@ -140,11 +141,13 @@ class Engine:
     def apply(self, command: Json) -> Json:
         """Apply a command: `{"ok": …}`, or `{"error": {"code", "message"}}`.
 
-        `command["kind"]` names it, `command["now"]` is the leader's time in ms.
+        `command["kind"]` names it, `command["now"]` is the leader's time in ms, which counts unless
+        it is before that of a record in the log.
         """
         data = self.data
         data["position"] += 1
-        self._now = command["now"]
+        # In the order of the log, whatever was on its way for longer: times of records never fall.
+        self._now = data["time"] = max(command["now"], data.get("time", 0))
         source = command.get("source")
         result: Json = {"ok": {}}
         if source is None or source[1] > data["seen"].get(str(source[0]), 0):
@@ -775,7 +778,7 @@ class Engine:
         if "password" in user and not command.get("initial"):
             # Logins are held to what is exported.
             kept["formerPassword"] = (known or {}).get("password")
-            kept["exportedAt"] = command["now"] + EXPORT_MS
+            kept["exportedAt"] = self._now + EXPORT_MS
         users[user["username"]] = kept
         return dict(kept)
 
@@ -804,7 +807,7 @@ class Engine:
             raise _no_user("add", username)
         if name in user.get(f"{kind}s", []):
             raise Rejected("ALREADY_EXISTS", _MEMBER[kind].format(username, name))
-        self._belong(user, command["now"])
+        self._belong(user, self._now)
         user.setdefault(f"{kind}s", []).append(name)
         return None
 
@@ -855,7 +858,7 @@ class Engine:
         user = self.data["users"].get(username, {})
         if name not in user.get(f"{kind}s", []):
             raise Rejected("NOT_FOUND", _NO_MEMBER[kind].format(username, name))
-        self._belong(user, command["now"])
+        self._belong(user, self._now)
         user[f"{kind}s"].remove(name)
 
     def _is_known(self, command: Json) -> bool:

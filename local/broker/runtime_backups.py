@@ -202,7 +202,8 @@ async def take_part(broker: Broker, payload: Json) -> Json:
     manifest = {
         "brokerId": broker.node_id,
         "checkpointPosition": snapshot["position"],
-        "createdAt": instant(time.time()),
+        # As the checkpoint is a record of the log: nothing that follows it is older.
+        "createdAt": instant(snapshot["time"] / 1000),
         "brokerVersion": broker.version,
         "partitionCount": len(broker.active_partitions()),
         "replicationFactor": document.replication_factor if document else 0,

@@ -107,7 +107,7 @@ def test_a_restore_is_rehearsed_while_clients_work(practice: Practice, tmp_path:
         practice.nothing_is_lost(client)
     assert ended["status"] == "SUCCEEDED", ended.get("cause", ended)
     found = json.loads(ended["output"])["rehearsal"]
-    assert found["result"] == "PASS", found["checks"]
+    assert found["result"] == "PASS", json.dumps(found["checks"], indent=1)
     checks = {one["name"]: one for one in found["checks"]}
     assert checks["markers"]["result"] == "PASS"
     assert "all time" in checks["process instances started"]["seen"]

@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -92,6 +93,30 @@ def test_restore_by_processes_before_the_brokers(tmp_path: Path, leases: Leases)
         assert cancelled(cluster, lost) == 404
         after = worked_on(cluster, "after")
         settled(cluster, before, after)
+
+
+def test_what_is_not_in_a_backup_is_not_older_than_its_checkpoint(
+    tmp_path: Path, leases: Leases
+) -> None:
+    """The checkpoint is a record of the log, so that its time is between those of its neighbours.
+
+    Whoever compares a copy with the cluster does so by this time.
+    """
+    with brokers(tmp_path, BLOCK, leases, partitions=PARTITIONS) as cluster:
+        for backup_id in range(7, 13):
+            worked_on(cluster, "before", backup_id=backup_id)
+        s3, bucket = leases.client(), cluster.backup_bucket
+        for partition in range(1, PARTITIONS + 1):
+            records = contents(s3, bucket, partition, 12)["records"]
+            assert records
+            for backup_id in range(7, 12):
+                document = manifest(s3, bucket, partition, backup_id)["descriptor"]
+                taken = datetime.fromisoformat(document["checkpointTimestamp"]).timestamp() * 1000
+                position = document["checkpointPosition"]
+                assert position > 0
+                after = [one["timestamp"] for one in records if one["position"] > position]
+                before = [one["timestamp"] for one in records if one["position"] <= position]
+                assert min(after) >= round(taken) >= max(before)
 
 
 def test_restore_in_place(tmp_path: Path, leases: Leases) -> None:
@@ -238,10 +263,7 @@ def assert_they_fit(s3: Any, bucket: str, backup_id: int) -> None:
     """Nothing that was under way between partitions is in none of them, or known too early."""
     states = {}
     for partition in range(1, PARTITIONS + 1):
-        prefix = f"contents/{partition}/{backup_id}/"
-        found = s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
-        key = next(one["Key"] for one in found if one["Key"].endswith("/snapshot.json"))
-        states[partition] = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        states[partition] = contents(s3, bucket, partition, backup_id)
     known = {
         one["element"]
         for state in states.values()
@@ -261,6 +283,22 @@ def assert_they_fit(s3: Any, bucket: str, backup_id: int) -> None:
     assert [one for one in waiting if one not in known] == []
     for state in states.values():
         assert all(at <= states[int(one)]["outboxCounter"] for one, at in state["seen"].items())
+
+
+def contents(s3: Any, bucket: str, partition: int, backup_id: int) -> dict[str, Any]:
+    """Give what a backup has of a partition."""
+    return read(s3, bucket, f"contents/{partition}/{backup_id}/", "/snapshot.json")
+
+
+def manifest(s3: Any, bucket: str, partition: int, backup_id: int) -> dict[str, Any]:
+    """Give the manifest of a backup of a partition."""
+    return read(s3, bucket, f"manifests/{partition}/{backup_id}/", "/manifest.json")
+
+
+def read(s3: Any, bucket: str, prefix: str, name: str) -> dict[str, Any]:
+    found = s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
+    key = next(one["Key"] for one in found if one["Key"].endswith(name))
+    return dict(json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
 
 
 def empty(s3: Any, bucket: str) -> None:

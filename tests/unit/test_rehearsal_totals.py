@@ -13,6 +13,7 @@ from lifecycle.rehearsal.ports import Count
 from lifecycle.rehearsal.probe import RehearsalProber
 from lifecycle.rehearsal.totals import (
     KINDS,
+    WINDOWS,
     as_state,
     compare,
     equal,
@@ -40,15 +41,15 @@ def started(total: int, window: str = "all time", *, more: bool = False) -> dict
     return {f"{STARTED}, {window}": Count(total, more)}
 
 
-def test_each_moment_is_counted_until_the_instant_and_shortly_before_it() -> None:
+def test_each_moment_is_counted_until_shortly_before_the_instant_and_in_times_before_it() -> None:
     found = {one.key: one for one in queries(AT)}
-    assert len(found) == 1 + 5 * 4
+    assert len(found) == 1 + 5 * 6
     assert found["process instances completed, the last hour"].wanted == {
         "state": "COMPLETED",
-        "endDate": {"$lte": "2026-01-08T12:00:00.000Z", "$gt": "2026-01-08T11:00:00.000Z"},
+        "endDate": {"$lte": "2026-01-08T11:59:59.000Z", "$gt": "2026-01-08T10:59:59.000Z"},
     }
     assert found[f"{STARTED}, all time"].wanted == {
-        "startDate": {"$lte": "2026-01-08T12:00:00.000Z"}
+        "startDate": {"$lte": "2026-01-08T11:59:59.000Z"}
     }
     assert found["process definitions, all time"].wanted == {}
     assert "process definitions, the last hour" not in found
@@ -86,7 +87,7 @@ def test_fewer_shortly_before_the_instant_are_found_behind_a_total_that_is_not_c
     assert result(live, copy)[0] == "FAIL"
     found, seen = result(live, live)
     assert found == "PASS"
-    assert seen.startswith("the same: the last hour 12; the last day 5; the last 7 days 5; ")
+    assert seen.startswith("the same: the last minute 5; the last 10 minutes 5; the last hour 12; ")
     assert seen.endswith("all time at least 10000 in both, not counted further")
 
 
@@ -118,10 +119,7 @@ def test_what_was_not_counted_is_unknown_not_equal() -> None:
     found = {one.name: one for one in compare(live, EVERY)}[STARTED]
     assert found.result is Result.WARN
     assert "unknown (not counted: the last day)" in found.seen
-    capped = {
-        f"{STARTED}, {one}": Count(10_000, more=True)
-        for one in ("the last hour", "the last day", "the last 7 days", "all time")
-    }
+    capped = {f"{STARTED}, {one}": Count(10_000, more=True) for one in WINDOWS}
     assert result(capped, capped)[0] == "WARN"
 
 
@@ -160,7 +158,7 @@ def test_everything_is_counted_in_one_look_where_there_is_time(looks: Looks) -> 
 
 def test_a_slow_database_is_counted_in_several_looks_and_nothing_twice(looks: Looks) -> None:
     looks.per_call = 5.0
-    answers = [looks.look() for _ in range(12)]
+    answers = [looks.look() for _ in range(16)]
     assert not answers[0]["complete"]
     assert answers[-1]["complete"]
     assert len(looks.processes.counted) == len(set(looks.processes.counted)) == len(EVERY)

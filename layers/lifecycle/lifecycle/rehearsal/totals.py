@@ -6,8 +6,12 @@ instant still has that moment afterwards. So both are asked later, for what was 
 Camunda counts up to 10,000 by default and reports that there are more
 (``camunda.data.secondary-storage.rdbms.query.max-total-hits``, ``hasMoreTotalItems``):
 https://docs.camunda.io/docs/self-managed/deployment/helm/configure/database/rdbms-search-and-result-limits/
-So each total is also counted for the time shortly before the instant, where a backup lacks
+So each total is also counted for times shortly before the instant, where a backup lacks
 something first. Filters: camunda/camunda, ``zeebe/gateway-protocol/src/main/proto/v2``.
+
+A backup ends with the record of its checkpoint, and moments have milliseconds: records of the same
+millisecond follow it that are in no backup, and those of a new leader may have a clock that is
+behind. So the count ends shortly before the instant.
 """
 
 from __future__ import annotations
@@ -25,12 +29,16 @@ if TYPE_CHECKING:
 
 # The time before the instant, and how people call it; None: all of it.
 WINDOWS: Final[Mapping[str, timedelta | None]] = {
+    "the last minute": timedelta(minutes=1),
+    "the last 10 minutes": timedelta(minutes=10),
     "the last hour": timedelta(hours=1),
     "the last day": timedelta(days=1),
     "the last 7 days": timedelta(days=7),
     "all time": None,
 }
 _ALL: Final = "all time"
+# What happened so shortly before a checkpoint is not compared.
+EDGE: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +76,18 @@ class Query:
 
 
 def queries(until: datetime) -> Iterator[Query]:
-    """Give the searches for an instant. Definitions have no moment: a copy has no more of them."""
+    """Give the searches for what was until ``EDGE`` before an instant.
+
+    Definitions have no moment: a copy has no more of them.
+    """
+    end = until - EDGE
     for name, kind in KINDS.items():
         for window, length in WINDOWS.items():
             wanted: dict[str, object] = {"state": kind.state} if kind.state else {}
             if kind.moment:
-                moments = {"$lte": written(until)}
+                moments = {"$lte": written(end)}
                 if length is not None:
-                    moments["$gt"] = written(until - length)
+                    moments["$gt"] = written(end - length)
                 wanted[kind.moment] = moments
             elif length is not None:
                 continue
@@ -108,7 +120,8 @@ def compare(live: Mapping[str, Count], copy: Mapping[str, Count]) -> list[Check]
     """Compare both by kind. ``live`` is the cluster that was copied.
 
     Less in the copy is lost. More in the copy was deleted from the live cluster since, as history
-    is after its time; more definitions than in the copy may have been deployed since.
+    is after its time, or its exporters are behind; more definitions than in the copy may have been
+    deployed since.
     """
     return [_compare(name, live, copy) for name in KINDS]
 
@@ -149,7 +162,11 @@ def _compare(kind: str, live: Mapping[str, Count], copy: Mapping[str, Count]) ->
             "and check whether the copy's exporters have caught up.",
         )
     if more or less:
-        why = "deployed since" if less else "deleted from the cluster since, as old history is"
+        why = (
+            "deployed since"
+            if less
+            else "deleted from the cluster since, as old history is, or not exported there yet"
+        )
         return Check(kind, Result.WARN, f"the copy has {'; '.join(less or more)}: {why}", "None.")
     if missing or not same:
         seen = f"not counted: {', '.join(missing)}" if missing else f"{'; '.join(beyond)}, each"
