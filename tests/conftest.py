@@ -38,6 +38,8 @@ for inherited in ("MFLAGS", "MAKEOVERRIDES", "MAKELEVEL"):
     os.environ.pop(inherited, None)
 
 ROOT = Path(__file__).parent
+# Characters of a failure that was repeated: where it failed, and with what.
+_SHOWN = 4_000
 LAYERS = {
     "unit": "unit",
     "property": "property",
@@ -67,3 +69,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             # They share two cores with everything they start: one repetition tells a slow moment
             # from a defect. The summary names what was repeated.
             item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=2))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show why a test was repeated: a defect that comes and goes looks like a slow moment."""
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.section(f"repeated: {report.nodeid}", sep="-")
+        terminalreporter.line(report.longreprtext[-_SHOWN:])
