@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,11 @@ REFUSED = {
     "camunda-ecs plan --brokers 2": (1, "ScalingRefused"),
     # For an account, as long as the tools are pointed to this machine, it begins nothing.
     "make acceptance STACK=camunda-lifecycle-try REGION=eu-central-1": (2, "Nothing was created."),
+}
+# Commands that the document has repeated where their output has this.
+AGAIN = {
+    """call --json '{"processDefinitionId": "first"}' "$CAMUNDA_REST_ADDRESS/process-instances\""""
+    " | python3 -m json.tool --sort-keys": "NOT_FOUND",
 }
 # Of the first hour: commands that have no stand-in on this machine, with the reason.
 NOT_HERE = {
@@ -130,7 +136,7 @@ def test_everything_of_the_first_hour_is_executed_or_listed() -> None:
     program = (REPOSITORY / "docs" / "first-hour" / "worker_rest.py").read_text()
     assert program.endswith(f"\n\n{rest[0].text}"), "the page shows another program"
     written = {one_line(command) for use in uses(FIRST_HOUR) for command in use.commands}
-    assert {*NOT_HERE} <= written
+    assert {*NOT_HERE, *AGAIN} <= written
     assert WITH_OIDC in {one.heading for one in FIRST_HOUR}
 
 
@@ -237,6 +243,11 @@ def execute(terminal: Terminal, command: str, placeholders: Mapping[str, str]) -
         given = re.sub(r"(\s*#.*)?$", " --yes", given, count=1)
     expected, shown = REFUSED.get(one, (0, ""))
     ended = terminal.run(given, typed=typed)
+    again = AGAIN.get(one, "")
+    if again and ended.code and again in ended.output:
+        # The document has it repeated then.
+        time.sleep(5)
+        ended = terminal.run(given)
     assert ended.code == expected, terminal.transcript()
     assert shown in ended.output, ended.output
     return ended.output
