@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from lifecycle.restore.target import MARGIN
+from lifecycle.restore.facts import MARGIN
 
 from tests.support.returns import Returns
 

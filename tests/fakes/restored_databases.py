@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.errors import AwsUnavailable, RestoreRefused
+from lifecycle.restore.facts import DatabaseFound, SnapshotFound, Window
 from lifecycle.restore.ports import RangesSeen, RestoreTask, Thing, UserSecret
-from lifecycle.restore.target import DatabaseFound, SnapshotFound, Window
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from lifecycle.camunda.credentials import Credentials
     from lifecycle.cluster.contract import ClusterOutputs
-    from lifecycle.restore.target import Checkpoint, Range
+    from lifecycle.restore.facts import Checkpoint, Range
 
 
 @dataclass

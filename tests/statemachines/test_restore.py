@@ -12,8 +12,8 @@ import pytest
 from camunda_ecs import show
 from lifecycle.cluster.freeze import TAG_FROZEN
 from lifecycle.restore.decisions import DATABASE_PATIENCE
+from lifecycle.restore.facts import MARGIN, Checkpoint, Range, SnapshotFound
 from lifecycle.restore.ports import Thing
-from lifecycle.restore.target import MARGIN, Checkpoint, Range, SnapshotFound
 from lifecycle.times import written
 from rich.console import Console
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
-from lifecycle.restore.target import Checkpoint, SnapshotFound
+from lifecycle.restore.facts import Checkpoint, SnapshotFound
 from lifecycle.times import written
 
 from tests.statemachines.test_restore import Restore

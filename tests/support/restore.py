@@ -14,12 +14,12 @@ from lifecycle.cluster.stack import ResourceChange
 from lifecycle.kept.copy_backups import BackupCopier
 from lifecycle.kept.discovery import Tagged
 from lifecycle.restore.copy_users import UserCopier
+from lifecycle.restore.facts import MARGIN, Checkpoint, SnapshotFound, Window
 from lifecycle.restore.new_cluster import NewClusterValidator
 from lifecycle.restore.ports import Thing, UserSecret
 from lifecycle.restore.restore_brokers import BrokerRestorer
 from lifecycle.restore.restore_database import DatabaseRestorer
 from lifecycle.restore.source import Sources
-from lifecycle.restore.target import MARGIN, Checkpoint, SnapshotFound, Window
 from lifecycle.restore.validate_restore import RestoreValidator
 from lifecycle.rotation.request import Secret
 from lifecycle.rotation.restored_logins import RestoredLogins

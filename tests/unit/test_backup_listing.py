@@ -20,8 +20,8 @@ from lifecycle.camunda.backups import (
 from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.former_data import DatabaseBeside
 from lifecycle.errors import AwsUnavailable, ProbeAsleep
+from lifecycle.restore.facts import MARGIN, SnapshotFound, Window
 from lifecycle.restore.ports import Thing
-from lifecycle.restore.target import MARGIN, SnapshotFound, Window
 
 from tests.fakes.rds import FakeSizes
 from tests.support.api import ApiWorld, living

@@ -28,10 +28,10 @@ from lifecycle.errors import (
 from lifecycle.kept.discovery import KeptSnapshot
 from lifecycle.provisioning.request import BOOTSTRAP_PARAMETERS
 from lifecycle.restore.copy_users import password_of
+from lifecycle.restore.facts import Checkpoint, Range, Window
 from lifecycle.restore.ports import UserSecret
 from lifecycle.restore.request import read_restore_request, reviewed_restore
 from lifecycle.restore.source import TAKEN_OVER, SourceFound
-from lifecycle.restore.target import Checkpoint, Range, Window
 from lifecycle.times import written
 from moto import mock_aws
 

@@ -11,10 +11,7 @@ from lifecycle.errors import RestoreRefused
 from lifecycle.operation.record import Record
 from lifecycle.operation.steps import BROKERS_RESTORED, DATABASE_RESTORED, STACK_BUILT
 from lifecycle.restore.engines import refuse_other_engine
-from lifecycle.restore.partitions import partitions_now
-from lifecycle.restore.plan import last_restore
-from lifecycle.restore.request import RestoreRequest
-from lifecycle.restore.target import (
+from lifecycle.restore.facts import (
     MARGIN,
     Checkpoint,
     DatabaseFound,
@@ -24,9 +21,12 @@ from lifecycle.restore.target import (
     SnapshotFound,
     Target,
     Window,
-    choose,
-    lifetimes,
 )
+from lifecycle.restore.history import lifetimes
+from lifecycle.restore.partitions import partitions_now
+from lifecycle.restore.plan import last_restore
+from lifecycle.restore.request import RestoreRequest
+from lifecycle.restore.target import choose
 from lifecycle.times import written
 
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)

@@ -27,8 +27,9 @@ from lifecycle.backup.request import BACKUP, BackupAction
 from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
 from lifecycle.cluster.validation import Problem, invalid
 from lifecycle.errors import ClusterBusy, LifecycleError, RequestTooLarge, UnsupportedMediaType
-from lifecycle.manage.request import ACTION, Action
+from lifecycle.manage.request import Action
 from lifecycle.observability import logger
+from lifecycle.operation.action import ACTION
 from lifecycle.operation.idempotency import KEY_RULE, is_key, unquoted
 from lifecycle.operation.read import Wanted, just_started
 from lifecycle.operation.record import RUNNING

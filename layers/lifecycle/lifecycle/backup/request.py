@@ -8,12 +8,11 @@ from enum import StrEnum
 from typing import Final
 
 from lifecycle.camunda.json_reader import number
-from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
 from lifecycle.cluster.validation import Problem, invalid
+from lifecycle.operation.action import read_action
 from lifecycle.operation.approval import DRY_RUN
 from lifecycle.operation.scheduled import SCHEDULED, scheduled_problems
 
-ACTION: Final = "action"
 BACKUP: Final = "backup"
 CONFIRM: Final = "confirm"
 NO_SNAPSHOT: Final = "acceptNoFinalSnapshot"
@@ -62,44 +61,26 @@ def read_backup_request(raw: object) -> BackupRequest:
     ``confirm`` as well; ``acceptNoFinalSnapshot`` true deletes it without a final snapshot. Raises
     ``InvalidRequest`` that lists every problem.
     """
-    if not isinstance(raw, Mapping):
-        raise invalid([Problem("(input)", raw, "a JSON object with clusterName and action")])
-    problems: list[Problem] = []
-    cluster, given = raw.get("clusterName"), raw.get(ACTION)
-    if not is_cluster_name(cluster):
-        problems.append(Problem("clusterName", cluster, CLUSTER_NAME_RULE))
-    known = isinstance(given, str) and given in set(BackupAction)
-    action = BackupAction(str(given)) if known else BackupAction.TAKE
-    if not known:
-        problems.append(Problem(ACTION, given, " or ".join(BackupAction)))
-    fields = ("clusterName", ACTION, *FIELDS[action])
-    problems += [
-        Problem(
-            str(name) or "(empty name)",
-            raw[name],
-            f"nothing: the fields of {action} are {', '.join(fields)}",
-        )
-        for name in raw
-        if name not in fields
-    ]
-    dry_run = raw.get(DRY_RUN, False)
+    request, action, problems = read_action(raw, FIELDS)
+    cluster = request.get("clusterName")
+    dry_run = request.get(DRY_RUN, False)
     if not isinstance(dry_run, bool):
         problems.append(Problem(DRY_RUN, dry_run, "true or false"))
     if action is BackupAction.TAKE:
-        problems += scheduled_problems(raw)
+        problems += scheduled_problems(request)
     backup = 0
     if action is BackupAction.DELETE:
-        found = number(raw.get(BACKUP))
+        found = number(request.get(BACKUP))
         if found is None or not 1 <= found <= MOST_ID:
-            problems.append(Problem(BACKUP, raw.get(BACKUP), "the id of a backup, 1 or higher"))
+            problems.append(Problem(BACKUP, request.get(BACKUP), "the id of a backup, 1 or higher"))
         else:
             backup = found
-    given_up = raw.get(NO_SNAPSHOT, False)
+    given_up = request.get(NO_SNAPSHOT, False)
     if action is BackupAction.DELETE_FORMER and not isinstance(given_up, bool):
         problems.append(Problem(NO_SNAPSHOT, given_up, "true or false"))
     if action is not BackupAction.TAKE:
-        confirm = raw.get(CONFIRM)
-        if (dry_run is not True or CONFIRM in raw) and (
+        confirm = request.get(CONFIRM)
+        if (dry_run is not True or CONFIRM in request) and (
             confirm != cluster or not isinstance(confirm, str)
         ):
             problems.append(

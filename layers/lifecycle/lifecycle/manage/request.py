@@ -8,13 +8,12 @@ from enum import StrEnum
 from ipaddress import IPv4Network
 from typing import Final
 
-from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
 from lifecycle.cluster.validation import Problem, invalid, read_number
 from lifecycle.operation import approval
+from lifecycle.operation.action import ACTION, read_action
 from lifecycle.operation.approval import Reviewed, read_review
 from lifecycle.operation.idempotency import canonical
 
-ACTION: Final = "action"
 LEAST_MINUTES: Final = 5
 MOST_MINUTES: Final = 480
 DEFAULT_MINUTES: Final = 60
@@ -63,42 +62,23 @@ def read_manage_request(raw: object) -> ManageRequest:
     ``minutes`` (5 to 480, 60 without it) and ``cidrs`` (private ranges, the VPC without it) are for
     opening only. Raises ``InvalidRequest`` that lists every problem.
     """
-    if not isinstance(raw, Mapping):
-        raise invalid([Problem("(input)", raw, "a JSON object with clusterName and action")])
-    problems: list[Problem] = []
-    cluster, given = raw.get("clusterName"), raw.get(ACTION)
-    if not is_cluster_name(cluster):
-        problems.append(Problem("clusterName", cluster, CLUSTER_NAME_RULE))
-    known = isinstance(given, str) and given in set(Action)
-    action = Action(str(given)) if known else Action.OPEN
-    if not known:
-        problems.append(Problem(ACTION, given, " or ".join(Action)))
-    fields = ("clusterName", ACTION, *FIELDS[action])
-    problems += [
-        Problem(str(name) or "(empty name)", raw[name], f"nothing: {_fields(action, fields)}")
-        for name in raw
-        if name not in fields
-    ]
+    request, action, problems = read_action(raw, FIELDS)
     minutes = 0
     cidrs: tuple[str, ...] = ()
     if action is Action.OPEN:
         minutes, wrong = read_number(
-            raw.get("minutes", DEFAULT_MINUTES), "minutes", MOST_MINUTES, least=LEAST_MINUTES
+            request.get("minutes", DEFAULT_MINUTES), "minutes", MOST_MINUTES, least=LEAST_MINUTES
         )
         problems += wrong
-        if "cidrs" in raw:
-            cidrs, wrong = _read_ranges(raw["cidrs"])
+        if "cidrs" in request:
+            cidrs, wrong = _read_ranges(request["cidrs"])
             problems += wrong
-    dry_run, approves, wrong = read_review(raw)
+    dry_run, approves, wrong = read_review(request)
     # What the action has no such field for is named once, above.
-    problems += [one for one in wrong if one.field in fields]
+    problems += [one for one in wrong if one.field in FIELDS[action]]
     if problems:
         raise invalid(problems)
-    return ManageRequest(str(cluster), action, minutes, cidrs, dry_run, approves)
-
-
-def _fields(action: Action, fields: tuple[str, ...]) -> str:
-    return f"the fields of {action} are {', '.join(fields)}"
+    return ManageRequest(str(request["clusterName"]), action, minutes, cidrs, dry_run, approves)
 
 
 def _read_ranges(given: object) -> tuple[tuple[str, ...], list[Problem]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lifecycle.errors import RestoreRefused
 
 if TYPE_CHECKING:
-    from lifecycle.restore.target import Target
+    from lifecycle.restore.facts import Target
 
 
 def takes(snapshot: str, version: str) -> bool:

@@ -8,7 +8,7 @@ from lifecycle.errors import RestoreRefused
 
 if TYPE_CHECKING:
     from lifecycle.kept.ports import KeptThings
-    from lifecycle.restore.target import Target
+    from lifecycle.restore.facts import Target
 
 _ENABLED: Final = "Enabled"
 

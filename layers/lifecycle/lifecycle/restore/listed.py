@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final
 from lifecycle.camunda.backups import COMPLETED
 from lifecycle.cluster.lifetimes import NEVER
 from lifecycle.errors import RestoreRefused
+from lifecycle.restore.facts import MARGIN, Checkpoint, DatabaseFound, Window
+from lifecycle.restore.history import in_use
 from lifecycle.restore.present import is_continuous, present_of
 from lifecycle.restore.ranges import ranges_of
 from lifecycle.restore.request import RestoreRequest
-from lifecycle.restore.target import MARGIN, Checkpoint, DatabaseFound, Window, choose, in_use
+from lifecycle.restore.target import choose
 from lifecycle.services.images import read_version
 
 if TYPE_CHECKING:
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
 
     from lifecycle.camunda.backups import BackupsSeen, PrimaryBackup
     from lifecycle.cluster.stack import Stack
+    from lifecycle.restore.facts import Present, Range
     from lifecycle.restore.ports import RestoredDatabases
-    from lifecycle.restore.target import Present, Range
 
 _ALWAYS: Final = datetime.max.replace(tzinfo=UTC)
 

@@ -15,11 +15,13 @@ from lifecycle.preflight import backup_gate
 from lifecycle.provisioning.request import BOOTSTRAP_PARAMETERS
 from lifecycle.provisioning.validate import as_state, validate_request
 from lifecycle.restore.engines import takes
+from lifecycle.restore.facts import Present
+from lifecycle.restore.history import last_complete
 from lifecycle.restore.keys import refuse_closed_key
 from lifecycle.restore.partitions import partitions_now
 from lifecycle.restore.plan import RECORDS, measured_by, new_cluster_plan
 from lifecycle.restore.request import FROM
-from lifecycle.restore.target import Present, choose, last_complete
+from lifecycle.restore.target import choose
 from lifecycle.services.images import versions
 from lifecycle.times import written
 
@@ -28,10 +30,10 @@ if TYPE_CHECKING:
 
     from lifecycle.cluster.ports import Clock, Stacks
     from lifecycle.cluster.stack import Stack
+    from lifecycle.restore.facts import DatabaseFound, Target
     from lifecycle.restore.ports import PastOperations, RestoredDatabases
     from lifecycle.restore.request import RestoreRequest
     from lifecycle.restore.source import SourceFound, Sources
-    from lifecycle.restore.target import DatabaseFound, Target
     from lifecycle.services.ports import Services
     from lifecycle.services.registries import Registries
 

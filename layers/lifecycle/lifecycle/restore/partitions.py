@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lifecycle.restore.target import last_complete
+from lifecycle.restore.history import last_complete
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lifecycle.restore.target import Checkpoint, DatabaseFound, Present
+    from lifecycle.restore.facts import Checkpoint, DatabaseFound, Present
 
 
 def partitions_now(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.backups import restore_minutes
 from lifecycle.operation.steps import STACK_BUILT
-from lifecycle.restore.target import LastRestore
+from lifecycle.restore.facts import LastRestore
 from lifecycle.times import written
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from lifecycle.operation.record import Record
     from lifecycle.operation.rehearsal_note import Measured
+    from lifecycle.restore.facts import Checkpoint, Target
     from lifecycle.restore.ports import PastOperations
-    from lifecycle.restore.target import Checkpoint, Target
 
 # What changes a cluster; the others only read, or restore.
 _CHANGING = frozenset({"provision", "scale", "restart", "rotate"})

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.operation.record import Record
     from lifecycle.operation.rehearsal_note import RehearsalNote
-    from lifecycle.restore.target import Checkpoint, DatabaseFound, Range
+    from lifecycle.restore.facts import Checkpoint, DatabaseFound, Range
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from lifecycle.restore.target import Present, created
+from lifecycle.restore.facts import Present
 from lifecycle.services.images import versions
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ def present_of(stack: Stack) -> Present:
         restored=outputs.get("RestoredBackup", ""),
         since=created(stack),
     )
+
+
+def created(stack: Stack) -> datetime | None:
+    """Return when a stack was created; None where CloudFormation does not show it."""
+    return datetime.fromisoformat(stack.created_at) if stack.created_at else None
 
 
 def is_continuous(outputs: ClusterOutputs) -> bool:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from lifecycle.camunda.backups import read_backups
 from lifecycle.errors import LifecycleError
+from lifecycle.restore.facts import Range
 from lifecycle.restore.ports import RangesSeen
-from lifecycle.restore.target import Range
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from lifecycle.cluster.stack import refuse_foreign_services
 from lifecycle.errors import ClusterNotFound
 from lifecycle.kept.discovery import left_behind
 from lifecycle.restore.ports import RangesSeen
-from lifecycle.restore.target import created
+from lifecycle.restore.present import created
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from lifecycle.cluster.ports import Stacks
     from lifecycle.kept.ports import KeptThings
     from lifecycle.provisioning.ports import NodeIdLeases
+    from lifecycle.restore.facts import Checkpoint, Range
     from lifecycle.restore.ports import BrokerRanges, StoredBackups
-    from lifecycle.restore.target import Checkpoint, Range
     from lifecycle.services.ports import Services
 
 # The newest before the moment: several, because one may be incomplete or have other partitions.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lifecycle.cluster.ports import Clock, Stacks
     from lifecycle.kept.ports import KeptThings
     from lifecycle.provisioning.ports import NodeIdLeases
+    from lifecycle.restore.facts import Target
     from lifecycle.restore.new_cluster import NewClusterValidator
     from lifecycle.restore.ports import (
         BrokerRanges,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
         StoredBackups,
     )
     from lifecycle.restore.request import RestoreRequest
-    from lifecycle.restore.target import Target
     from lifecycle.services.ports import Services
 
 # Data that the change set replaces; nothing else may be.

@@ -14,8 +14,8 @@ from lifecycle.backup.decisions import TAG_BACKUP, TAG_PURPOSE
 from lifecycle.cluster.former_data import COPY
 from lifecycle.cluster.names import TAG_CLUSTER, TAG_CONTROL_PLANE, TAG_GENERATION
 from lifecycle.errors import AwsUnavailable, RestoreRefused
+from lifecycle.restore.facts import DatabaseFound, SnapshotFound, Window
 from lifecycle.restore.ports import Thing
-from lifecycle.restore.target import DatabaseFound, SnapshotFound, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,7 +12,7 @@ from lifecycle.adapters.aws.backup_buckets import S3BackupBuckets
 from lifecycle.adapters.aws.session import client
 from lifecycle.errors import InvalidResponse
 from lifecycle.kept.manifests import KEY, PREFIX, StoredBackup, read_manifest, stored_backups
-from lifecycle.restore.target import Checkpoint
+from lifecycle.restore.facts import Checkpoint
 from lifecycle.services.images import read_version
 
 if TYPE_CHECKING:
