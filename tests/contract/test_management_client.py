@@ -9,7 +9,7 @@ import re
 import socket
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,7 +61,9 @@ class Server:
                 if self._reply is None:
                     self._silence.wait(5)
                 else:
-                    connection.sendall(self._reply)
+                    # A client that has given up has no connection any more.
+                    with suppress(OSError):
+                        connection.sendall(self._reply)
 
     def close(self) -> None:
         self._silence.set()
