@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyzeebe import ZeebeClient, ZeebeWorker
+from pyzeebe.errors import ProcessDefinitionNotFoundError
 
 from tests.support import sdk
 from tests.support.grpc_login import channel
@@ -33,7 +35,8 @@ def works(minor: str, site: Site, resource: Path) -> None:
     user, password = site.user
     seen = sdk.use(minor, site.address, user, password, resource)
     assert seen["user"] == user
-    assert {one["nodeId"] for one in seen["topology"]["brokers"]} == {0, 1, 2}
+    # One that has left is shown until the others miss it.
+    assert {one["nodeId"] for one in seen["topology"]["brokers"]} >= {0, 1, 2}
     assert seen["topology"]["gatewayVersion"].startswith(f"{minor}.")
     assert len(seen["completed"]) == len(seen["messages"]) == INSTANCES
     created = {one["processInstanceKey"] for one in seen["created"]}
@@ -69,13 +72,12 @@ def test_pyzeebe(instance: Instance, resource: Path) -> None:
                 return {}
 
             topology = await client.topology()
-            assert {one.node_id for one in topology.brokers} == {0, 1, 2}
+            assert {one.node_id for one in topology.brokers} >= {0, 1, 2}
             await client.deploy_resource(resource)
-            await asyncio.sleep(1.0)  # it is answered before all partitions have the process
             working = asyncio.create_task(worker.work())
             keys = [f"pyzeebe-{one}" for one in range(INSTANCES)]
             for key in keys:
-                await client.run_process("lab", variables={"key": key})
+                await _start(client, key)
             assert {await asyncio.wait_for(done.get(), 15) for _ in keys} == set(keys)
             for key in keys:
                 await client.publish_message("go", key, time_to_live_in_milliseconds=60_000)
@@ -83,3 +85,13 @@ def test_pyzeebe(instance: Instance, resource: Path) -> None:
             await working
 
     asyncio.run(use())
+
+
+async def _start(client: ZeebeClient, key: str) -> None:
+    """Start an instance; a deployment is answered before all partitions have the process."""
+    for _ in range(60):
+        with suppress(ProcessDefinitionNotFoundError):
+            await client.run_process("lab", variables={"key": key})
+            return
+        await asyncio.sleep(0.5)
+    raise AssertionError("its partition has no process after 30 s")

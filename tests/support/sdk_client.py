@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 # Not in the project's environment; the two versions clash by their import name.
 import camunda_orchestration_sdk as sdk  # type: ignore[import-not-found,unused-ignore]
-from camunda_orchestration_sdk import models  # type: ignore[import-not-found,unused-ignore]
+from camunda_orchestration_sdk import errors, models  # type: ignore[import-not-found,unused-ignore]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,6 @@ def main() -> None:
     seen["licence"] = client.get_license().to_dict()
     seen["deployed"] = client.deploy_resources_from_files([resource]).to_dict()
     process = seen["deployed"]["deployments"][0]["processDefinition"]["processDefinitionId"]
-    time.sleep(1.0)  # a deployment is answered before all partitions have the process
     run = f"sdk-{time.time_ns()}"
     seen["created"] = [_create(client, process, f"{run}-{one}") for one in range(count)]
     seen["completed"] = _work(client, count)
@@ -78,6 +77,18 @@ def main() -> None:
 
 
 def _create(client: Any, process: str, key: str) -> dict[str, Any]:
+    """Create an instance; a deployment is answered before all partitions have the process."""
+    give_up = time.monotonic() + 30
+    while True:
+        try:
+            return _create_once(client, process, key)
+        except errors.ApiError as error:
+            if error.status_code != 404 or time.monotonic() > give_up:
+                raise
+            time.sleep(0.5)
+
+
+def _create_once(client: Any, process: str, key: str) -> dict[str, Any]:
     request = models.ProcessCreationById.from_dict(
         {"processDefinitionId": process, "variables": {"key": key}}
     )
