@@ -202,7 +202,7 @@ async def take_part(broker: Broker, payload: Json) -> Json:
     manifest = {
         "brokerId": broker.node_id,
         "checkpointPosition": snapshot["position"],
-        # As the checkpoint is a record of the log: nothing that follows it is older.
+        # A checkpoint is a record of the log (`CheckpointCreateProcessor`): none after it is older.
         "createdAt": instant(snapshot["time"] / 1000),
         "brokerVersion": broker.version,
         "partitionCount": len(broker.active_partitions()),

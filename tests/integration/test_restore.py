@@ -98,9 +98,10 @@ def test_restore_by_processes_before_the_brokers(tmp_path: Path, leases: Leases)
 def test_what_is_not_in_a_backup_is_not_older_than_its_checkpoint(
     tmp_path: Path, leases: Leases
 ) -> None:
-    """The checkpoint is a record of the log, so that its time is between those of its neighbours.
+    """The checkpoint is a record of the log: its time is between those of its neighbours.
 
-    Whoever compares a copy with the cluster does so by this time.
+    A rehearsal compares a copy with the cluster by this time. `CheckpointCreateProcessor` of
+    camunda/camunda takes time and position of a backup from that record.
     """
     with brokers(tmp_path, BLOCK, leases, partitions=PARTITIONS) as cluster:
         for backup_id in range(7, 13):

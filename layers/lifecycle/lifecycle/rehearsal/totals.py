@@ -9,9 +9,10 @@ https://docs.camunda.io/docs/self-managed/deployment/helm/configure/database/rdb
 So each total is also counted for times shortly before the instant, where a backup lacks
 something first. Filters: camunda/camunda, ``zeebe/gateway-protocol/src/main/proto/v2``.
 
-A backup ends with the record of its checkpoint, and moments have milliseconds: records of the same
-millisecond follow it that are in no backup, and those of a new leader may have a clock that is
-behind. So the count ends shortly before the instant.
+A backup ends with the record of its checkpoint, of which it has the time (camunda/camunda,
+``CheckpointCreateProcessor``), and moments have milliseconds: records of the same millisecond may
+follow it that are in no backup, and a new leader's clock may be behind. So the count ends shortly
+before the instant.
 """
 
 from __future__ import annotations
